@@ -1,0 +1,349 @@
+"""Every statistic of a cloud in one record, as `shape.json` holds it.
+
+Two reads of the codes (moments; then all that needs them) and two of the control. The record is
+plain Python numbers; what is undefined is None, with a sentence under `why` beside it.
+"""
+
+__all__ = ["measure"]
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from latentshape._checks import check_codes, check_seed, row_blocks
+from latentshape.shape.components import (
+    DOMINANT_RULE,
+    NumberDistributions,
+    dominant,
+    fit_gaussians,
+)
+from latentshape.shape.control import GaussianControl
+from latentshape.shape.correlation import (
+    correlation_counts,
+    sampling_error,
+    strongest_pairs,
+    upper,
+)
+from latentshape.shape.ellipses import PairCoverage, expected_coverage
+from latentshape.shape.moments import Moments, PowerSums, normal_errors, singular_why
+from latentshape.shape.pca import PCA
+from latentshape.shape.radius import (
+    EuclideanRadii,
+    MahalanobisLaw,
+    MahalanobisRadii,
+    best_cube,
+    cube_radius,
+)
+from latentshape.shape.streaming import Accumulator, Progress, stream
+
+Record = dict[str, Any]
+
+_NORMAL_HALF_WIDTH = math.sqrt(2 * math.log(2))
+
+
+def measure(
+    z: Any, *, seed: int = 0, held_out: Any = None, progress: Progress | None = None
+) -> Record:
+    """Measure the shape of codes and of an equal-size Gaussian control.
+
+    Codes fewer than their dimensions, constant and dependent components are measured too; what
+    needs an inverse covariance is then None, and `why` beside it says so.
+
+    Args:
+        z: Codes, shape (n, d), n >= 2; an array or memory map, finite.
+        seed: Which control draw.
+        held_out: Codes of other images, shape (m, d), m >= 2; their Mahalanobis radii about the
+            moments of `z` are then compared with the law of new codes.
+        progress: Called with the number of rows after each block; over a whole call these sum to
+            4 n, or 4 n + 2 m with m held-out codes.
+
+    Returns:
+        A dictionary for `json.dump`, with the keys n, d, seed, centre, components,
+        component_summary, correlation, pca, ellipses, radius, mahalanobis.
+
+    Example:
+        >>> z = np.random.default_rng(0).standard_normal((2000, 3)) + [2.0, 0.0, 0.0]
+        >>> shape = measure(z)
+        >>> round(shape["centre"]["offset_sigma"], 1), shape["correlation"]["counts"]["0.1"]
+        (1.9, 0)
+    """
+    seed = check_seed(seed)
+    z = check_codes(z, finite=False)
+    moments = Moments.of(z, progress=progress)
+    if held_out is not None:
+        held_out = check_codes(held_out, name="held_out", latent_dim=moments.d)
+    control = GaussianControl(moments, moments.n, seed=seed)
+    cloud = _Readings.of(row_blocks(z), moments, progress)
+    drawn = _Readings.of(control.blocks(), control.moments(progress=progress), progress)
+    record: Record = {
+        "n": moments.n,
+        "d": moments.d,
+        "seed": seed,
+        "centre": _centre(cloud),
+        "components": _components(cloud),
+        "component_summary": _component_summary(cloud) | {"control": _component_spread(drawn)},
+        "correlation": _correlation(cloud, drawn),
+        "pca": _pca(cloud, drawn),
+        "ellipses": _ellipses(cloud, drawn),
+        "radius": _radius(cloud, drawn),
+        "mahalanobis": _mahalanobis(cloud, drawn),
+    }
+    if held_out is not None:
+        fresh = GaussianControl(moments, len(held_out), seed=seed, stream_id=1)
+        record["mahalanobis"]["held_out"] = _held_out(
+            cloud, row_blocks(held_out), drawn, fresh.blocks(), progress
+        )
+    return _plain(record)
+
+
+@dataclass
+class _Readings:
+    """Everything that one read of some codes, with their own moments, tells."""
+
+    moments: Moments
+    powers: PowerSums
+    distributions: NumberDistributions
+    pairs: PairCoverage
+    lengths: EuclideanRadii
+    mahalanobis: MahalanobisRadii | None
+    why: str | None
+
+    @classmethod
+    def of(cls, blocks: Any, moments: Moments, progress: Progress | None) -> "_Readings":
+        why = singular_why(moments)
+        if why is None and moments.n == moments.d + 1:
+            why = f"needs n > d + 1, got {moments.n} codes of dimension {moments.d}"
+        readings = cls(
+            moments,
+            PowerSums(moments),
+            NumberDistributions(moments),
+            PairCoverage(moments),
+            EuclideanRadii(),
+            None if why else MahalanobisRadii(moments),
+            why,
+        )
+        waiting: list[Accumulator] = [
+            readings.powers,
+            readings.distributions,
+            readings.pairs,
+            readings.lengths,
+        ]
+        if readings.mahalanobis is not None:
+            waiting.append(readings.mahalanobis)
+        stream(blocks, *waiting, progress=progress)
+        return readings
+
+
+def _centre(cloud: _Readings) -> Record:
+    record = {
+        "offset_sigma": None,
+        "sqrt_d": math.sqrt(cloud.moments.d),
+        "origin_quantile": None,
+        "origin_quantile_expected": None,
+        "offset": float(np.linalg.norm(cloud.moments.mean)),
+    }
+    if cloud.mahalanobis is None:
+        return record | {"why": cloud.why}
+    law = MahalanobisLaw(cloud.moments.n, cloud.moments.d)
+    origin = cloud.mahalanobis.origin
+    return record | {
+        "offset_sigma": math.sqrt(origin),
+        "origin_quantile": cloud.mahalanobis.inside / cloud.moments.n,
+        "origin_quantile_expected": law.cdf(origin),
+    }
+
+
+def _components(cloud: _Readings) -> list[Record]:
+    moments = cloud.moments
+    skewness, kurtosis = cloud.powers.result()
+    fits = fit_gaussians(cloud.distributions, moments)
+    half_width = cloud.distributions.half_widths()
+    columns = {
+        "mean": moments.mean,
+        "std": moments.std,
+        "half_width": half_width,
+        "skewness": skewness,
+        "excess_kurtosis": kurtosis,
+        "interval_width": cloud.distributions.widths,
+        "fit_mean": fits.mean,
+        "fit_std": fits.std,
+        "fit_r2": fits.r2,
+        "dominant": dominant(moments.mean, half_width),
+    }
+    return [{key: column[j] for key, column in columns.items()} for j in range(moments.d)]
+
+
+def _component_spread(readings: _Readings) -> Record:
+    """The statistics with a null law, over all components that vary."""
+    skewness, kurtosis = (values[~readings.moments.constant] for values in readings.powers.result())
+    if len(skewness) == 0:
+        keys = ("skewness_rms", "skewness_max", "excess_kurtosis_mean", "excess_kurtosis_rms")
+        return dict.fromkeys((*keys, "half_width_ratio", "fit_r2_mean", "fit_r2_min"))
+    fits = fit_gaussians(readings.distributions, readings.moments)
+    varying = ~readings.moments.constant
+    std = readings.moments.std[varying]
+    ratio = readings.distributions.half_widths()[varying] / (_NORMAL_HALF_WIDTH * std)
+    return {
+        "skewness_rms": _rms(skewness),
+        "skewness_max": np.abs(skewness).max(),
+        "excess_kurtosis_mean": kurtosis.mean(),
+        "excess_kurtosis_rms": _rms(kurtosis),
+        "half_width_ratio": ratio.mean(),
+        "fit_r2_mean": fits.r2[varying].mean(),
+        "fit_r2_min": fits.r2[varying].min(),
+    }
+
+
+def _component_summary(cloud: _Readings) -> Record:
+    moments = cloud.moments
+    which = dominant(moments.mean, cloud.distributions.half_widths())
+    squares = np.square(moments.mean)
+    variances = np.diag(moments.cov)
+    skewness_error, kurtosis_error = normal_errors(moments.n)
+    return {
+        "skewness_error": skewness_error,
+        "excess_kurtosis_error": kurtosis_error,
+        **_component_spread(cloud),
+        "dominant": np.flatnonzero(which),
+        "dominant_rule": DOMINANT_RULE,
+        "dominant_share_of_offset": _share(squares[which].sum(), squares.sum()),
+        "dominant_share_of_variance": _share(variances[which].sum(), variances.sum()),
+    }
+
+
+def _correlation_summary(r: np.ndarray) -> Record:
+    values = upper(r)
+    return {
+        "counts": correlation_counts(r),
+        "max_abs": np.abs(values).max() if len(values) else None,
+        "rms": _rms(values) if len(values) else None,
+    }
+
+
+def _correlation(cloud: _Readings, drawn: _Readings) -> Record:
+    r = cloud.moments.correlation()
+    return {
+        **_correlation_summary(r),
+        "n_pairs": len(upper(r)),
+        "standard_error": sampling_error(0.0, cloud.moments.n),
+        "pairs": [pair._asdict() for pair in strongest_pairs(r)],
+        "control": _correlation_summary(drawn.moments.correlation()),
+    }
+
+
+def _pca(cloud: _Readings, drawn: _Readings) -> Record:
+    pca = PCA.of(cloud.moments)
+    return {
+        "eigenvalues": pca.eigenvalues,
+        "explained": pca.explained,
+        "effective_dimension": pca.effective_dimension,
+        "control": {"effective_dimension": PCA.of(drawn.moments).effective_dimension},
+    }
+
+
+def _ellipses(cloud: _Readings, drawn: _Readings) -> Record:
+    observed, control = cloud.pairs.observed(), drawn.pairs.observed()
+    if len(observed) == 0:
+        why = "needs at least two components that vary and are not multiples of one another"
+        return {"coverage": [], "n_pairs": 0, "n_pairs_total": cloud.pairs.total, "why": why}
+    rows = [
+        {
+            "sigma": sigma,
+            "expected": expected_coverage(sigma),
+            "observed": observed[:, k].mean(),
+            "std": observed[:, k].std(),
+            "min": observed[:, k].min(),
+            "max": observed[:, k].max(),
+            "control": control[:, k].mean() if len(control) else None,
+            "control_std": control[:, k].std() if len(control) else None,
+        }
+        for k, sigma in enumerate(cloud.pairs.sigmas)
+    ]
+    return {"coverage": rows, "n_pairs": len(observed), "n_pairs_total": cloud.pairs.total}
+
+
+def _radius(cloud: _Readings, drawn: _Readings) -> Record:
+    radii, d = cloud.lengths.radii, cloud.moments.d
+    b = best_cube(d, radii.mean)
+    cube = cube_radius(d, b) if b > 0 else (0.0, 0.0)
+    return {
+        "mean": radii.mean,
+        "std": math.sqrt(radii.variance()),
+        "best_cube_b": b,
+        "cube": {"mean": cube[0], "std": cube[1]},
+        "control": {
+            "mean": drawn.lengths.radii.mean,
+            "std": math.sqrt(drawn.lengths.radii.variance()),
+        },
+    }
+
+
+def _mahalanobis(cloud: _Readings, drawn: _Readings) -> Record:
+    nothing = {"mean": None, "variance": None, "variance_ratio": None}
+    if cloud.mahalanobis is None:
+        return nothing | {"why": cloud.why}
+    law = MahalanobisLaw(cloud.moments.n, cloud.moments.d)
+    # Kurtosis of chi-squared: the standard error of a variance of n such numbers over itself.
+    error = math.sqrt((2 + 12 / cloud.moments.d) / cloud.moments.n)
+    return {
+        **_against(cloud.mahalanobis, law),
+        "variance_ratio_error": error,
+        "expected": _law(law),
+        "control": nothing if drawn.mahalanobis is None else _against(drawn.mahalanobis, law),
+    }
+
+
+def _held_out(
+    cloud: _Readings, blocks: Any, drawn: _Readings, fresh: Any, progress: Progress | None
+) -> Record:
+    if cloud.mahalanobis is None or drawn.mahalanobis is None:
+        return {"n": None, "mean": None, "variance": None, "variance_ratio": None, "why": cloud.why}
+    law = MahalanobisLaw(cloud.moments.n, cloud.moments.d, held_out=True)
+    new, control = MahalanobisRadii(cloud.moments), MahalanobisRadii(drawn.moments)
+    stream(blocks, new, progress=progress)
+    stream(fresh, control, progress=progress)
+    return {
+        "n": new.squared.n,
+        **_against(new, law),
+        "expected": _law(law),
+        "control": _against(control, law),
+    }
+
+
+def _against(radii: MahalanobisRadii, law: MahalanobisLaw) -> Record:
+    # The mean over the codes of the estimate is fixed by algebra, so no degree of freedom is lost.
+    variance = radii.squared.variance(ddof=1 if law.held_out else 0)
+    return {
+        "mean": radii.squared.mean,
+        "variance": variance,
+        "variance_ratio": variance / law.variance,
+        "radius_mean": radii.radii.mean,
+        "radius_std": math.sqrt(radii.radii.variance()),
+    }
+
+
+def _law(law: MahalanobisLaw) -> Record:
+    return {"law": law.name, "mean": law.mean, "variance": law.variance}
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.square(values).mean()))
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole > 0 else None
+
+
+def _plain(value: Any) -> Any:
+    """Turn a record into what JSON can hold: no arrays, no NumPy scalars, no NaN or infinity."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,36 +1,38 @@
 r"""Procedural faces: unlimited small portraits from declared factors, with CelebA's attributes.
 
-Each face is a smooth function of one row of numbers, its **factors** (`FACTORS`): pose, light, bones,
-skin, eyes, mouth, hair, clothes, surroundings. Drawing and painting are separate.
+Each face is a smooth function of one row of numbers, its **factors** (`FACTORS`): pose, light,
+bones, skin, eyes, mouth, hair, clothes, surroundings. Drawing and painting are separate.
 
-*Drawing.* Factor j of face i has a base variable :math:`u_{ij} \in (0, 1)`, a hash of (seed, i, j), hence
-independent of every other draw, and a score of unit variance
+*Drawing.* Factor j of face i has a base variable :math:`u_{ij} \in (0, 1)`, a hash of (seed, i, j),
+hence independent of every other draw, and a score of unit variance
 
 .. math:: s_{ij} = \sqrt{1 - \sum_k w_{jk}^2} \; \Phi^{-1}(u_{ij}) + \sum_k w_{jk} s_{ik}
 
-whose few parents k (`male`, `age`, `skin_tone`, ...) make the correlations seen in people. The factor's
-law turns the score into its value.
+whose few parents k (`male`, `age`, `skin_tone`, ...) make the correlations seen in people. The
+factor's law turns the score into its value.
 
-*Painting.* Layers from back to front, in linear light, over a canvas that does not know its resolution:
-every edge is a signed distance d turned into coverage :math:`S(1/2 - d / b)`, with the smoothstep
-:math:`S(t) = t^2 (3 - 2t)` and b the width of one pixel, so that edges are anti-aliased without
-supersampling and a face is the same at any size. Skin is shaded as an ellipsoid with relief: Gaussian bumps
-and dips for nose, sockets, cheeks, lips and chin tilt its normal n, and Lambert's law lights it with
+*Painting.* Layers from back to front, in linear light, on a canvas that does not know its
+resolution: every edge is a signed distance d turned into coverage :math:`S(1/2 - d / b)`, with the
+smoothstep :math:`S(t) = t^2 (3 - 2t)` and b the width of one pixel, so that edges are anti-aliased
+without supersampling and a face is the same at any size. Skin is shaded as an ellipsoid with
+relief: Gaussian bumps and dips for nose, sockets, cheeks, lips and chin tilt its normal n, and
+Lambert's law lights it with
 
 .. math:: \text{ambient} + \text{key} \cdot \max(0, (n \cdot l + b_c) / (1 + b_c))
 
-where b_c wraps the light further round in red than in blue, as skin does. Turning the head (yaw) slides the
-features across the skin by an amount that fades towards the outline.
+where b_c wraps the light further round in red than in blue, as skin does. Turning the head (yaw)
+slides the features across the skin by an amount that fades towards the outline.
 
-Coordinates: (u, v) are in the head's frame, v downwards, origin between the eyes, half a picture near 1;
-(p, q) are the same on the turned face's surface, and a = \|p\|, in which paired features are one.
+Coordinates: (u, v) are in the head's frame, v downwards, origin between the eyes, half a picture
+near 1; (p, q) are the same on the turned face's surface; in a = \|p\| paired features are one.
 
 References:
     Fast Splittable Pseudorandom Number Generators (Steele, Lea & Flood, 2014),
         https://doi.org/10.1145/2660193.2660195 (the hash)
     An algorithm for computing the inverse normal cumulative distribution function (Acklam, 2003)
     Study of squares: squircle (Fernández-Guasti, 1992), the outlines of head, lenses and hair
-    Deep Learning Face Attributes in the Wild (Liu et al., 2015), https://arxiv.org/abs/1411.7766 (CelebA)
+    Deep Learning Face Attributes in the Wild (Liu et al., 2015),
+        https://arxiv.org/abs/1411.7766 (CelebA)
 """
 
 from __future__ import annotations
@@ -48,7 +50,8 @@ from latentshape.errors import InputError
 
 __all__ = ["ATTRIBUTES", "FACTORS", "Factor", "attributes_of", "draw_factors", "faces", "render"]
 
-Field = NDArray[np.float32]
+Field = NDArray[Any]  # float32 inside; broadcasts over (n, rows, size)
+Number = Field | float
 Law = Literal["normal", "uniform", "rare", "bimodal", "binary"]
 
 
@@ -63,9 +66,9 @@ class Factor:
 
     Args:
         name: Column name in the factor array.
-        law: How the score s, of unit variance, becomes the value: `normal` mid-range ± s/6 of the range,
-            clipped to the range; `uniform` Φ(s); `rare` Φ(s)³, mostly near `low`; `bimodal` two clusters;
-            `binary` 1 where s is above `threshold`.
+        law: How the score s, of unit variance, becomes the value: `normal` mid-range plus s/6 of
+            the range, clipped; `uniform` Φ(s); `rare` Φ(s)³, mostly near `low`; `bimodal` two
+            clusters; `binary` 1 where s is above `threshold`.
         low: Smallest value.
         high: Largest value.
         meaning: What a large value looks like.
@@ -96,11 +99,11 @@ FACTORS: tuple[Factor, ...] = (
     # pose and light
     Factor("shift_x", "normal", -0.09, 0.09, "head further right"),
     Factor("shift_y", "normal", -0.08, 0.08, "head further down"),
-    Factor("scale", "normal", 0.82, 1.02, "head larger in the picture"),
+    Factor("scale", "normal", 0.89, 1.11, "head larger in the picture"),
     Factor("roll", "normal", -0.26, 0.26, "head tilted, in radians"),
     Factor("yaw", "normal", -1, 1, "head turned to the right of the picture"),
     Factor("pitch", "normal", -1, 1, "head bowed"),
-    Factor("light_x", "normal", -1, 1, "light from the right of the picture"),
+    Factor("light_x", "uniform", -0.95, 0.95, "light from the right of the picture"),
     Factor("light_y", "normal", -0.9, -0.1, "light from lower down"),
     Factor("light_contrast", "uniform", 0, 1, "harder light, darker shadows"),
     Factor("light_warmth", "normal", -1, 1, "warmer light"),
@@ -108,7 +111,7 @@ FACTORS: tuple[Factor, ...] = (
     # bones
     Factor("face_width", "normal", 0.88, 1.12, "broader head", (("male", 0.35),)),
     Factor("face_height", "normal", 0.89, 1.11, "longer face", (("male", 0.35),)),
-    Factor("jaw", "normal", -0.75, 0.8, "squarer jaw; low: pointed chin", (("male", 0.65),)),
+    Factor("jaw", "normal", -0.9, 0.65, "squarer jaw; low: pointed chin", (("male", 0.65),)),
     Factor("cheeks", "normal", 0, 1, "fuller cheeks"),
     Factor("ear_size", "normal", 0.8, 1.2, "larger ears", (("age", 0.3),)),
     Factor("neck_width", "normal", 0.25, 0.45, "broader neck", (("male", 0.75),)),
@@ -117,7 +120,7 @@ FACTORS: tuple[Factor, ...] = (
     Factor("eye_size", "normal", 0.78, 1.22, "larger eyes", (("male", -0.4),)),
     Factor("eye_open", "normal", 0.45, 1.35, "eyes wider open", (("age", -0.25),)),
     Factor("eye_slant", "normal", -0.22, 0.30, "outer corners higher"),
-    Factor("eye_colour", "uniform", 0, 1, "from brown over green to blue", (("skin_tone", -0.65),)),
+    Factor("eye_colour", "uniform", 0, 1, "from brown over green to blue", (("skin_tone", -0.8),)),
     Factor("gaze_x", "normal", -0.45, 0.45, "looking to the right of the picture"),
     Factor("brow_thickness", "normal", 0.3, 1.7, "bushier brows", (("male", 0.6),)),
     Factor("brow_height", "normal", -1, 1, "higher brows", (("male", -0.45),)),
@@ -127,9 +130,11 @@ FACTORS: tuple[Factor, ...] = (
     Factor("nose_width", "normal", 0.6, 1.45, "wider nose", (("male", 0.35), ("skin_tone", 0.3))),
     Factor("mouth_width", "normal", 0.165, 0.265, "wider mouth"),
     Factor("mouth_height", "normal", -0.03, 0.03, "mouth lower in the face"),
-    Factor("lip_thickness", "normal", 0.4, 1.6, "fuller lips", (("male", -0.3), ("skin_tone", 0.3))),
+    Factor(
+        "lip_thickness", "normal", 0.4, 1.6, "fuller lips", (("male", -0.3), ("skin_tone", 0.3))
+    ),
     Factor("lip_redness", "uniform", 0, 1, "redder lips", (("male", -0.4),)),
-    Factor("smile", "uniform", -0.25, 1, "corners of the mouth raised, cheeks lifted"),
+    Factor("smile", "uniform", -0.12, 1, "corners of the mouth raised, cheeks lifted"),
     Factor("mouth_open", "rare", 0, 1, "mouth open", (("smile", 0.6),)),
     # skin and make-up
     Factor("blush", "rare", 0, 1, "rosier cheeks", (("male", -0.4), ("skin_tone", -0.3))),
@@ -148,8 +153,8 @@ FACTORS: tuple[Factor, ...] = (
     Factor("hair_waves", "uniform", 0, 1, "from straight to curly", (("skin_tone", 0.35),)),
     Factor("hair_gloss", "uniform", 0, 1, "stronger sheen"),
     Factor("hair_phase", "uniform", 0, 1, "strands lie elsewhere"),
-    Factor("parting", "normal", -1, 1, "parting further right"),
-    Factor("hairline", "rare", 0, 1, "receding hair", (("male", 0.6), ("age", 0.6))),
+    Factor("parting", "uniform", -1, 1, "parting further right"),
+    Factor("hairline", "rare", 0, 1, "receding hair", (("male", 0.55), ("age", 0.35))),
     Factor("fringe", "rare", 0, 1, "longer fringe", (("male", -0.3),)),
     # beard
     Factor("beard", "binary", 0, 1, "full beard", (("male", 0.75),), 1.0),
@@ -199,12 +204,24 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _uniforms(indices: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
-    """Base variables u in (0, 1), shape (n, k): row i is a hash of (seed, indices[i]) and nothing else."""
+    """Base variables u in (0, 1), shape (n, k): row i hashes (seed, indices[i]), nothing else."""
     key = _mix(np.array([seed], dtype=np.uint64) + _GOLDEN)
     start = _mix(key + _GOLDEN * (indices + np.uint64(1)))
     steps = _GOLDEN * np.arange(1, len(FACTORS) + 1, dtype=np.uint64)
     bits = _mix(start[:, None] + steps) >> np.uint64(11)
     return (bits.astype(np.float64) + 0.5) * 2.0**-53
+
+
+# Coefficients, highest power first: numerator and denominator in the middle, then in the tails.
+_ACKLAM = (
+    "-39.69683028665376 220.9460984245205 -275.9285104469687 138.3577518672690 -30.66479806614716 "
+    "2.506628277459239",
+    "-54.47609879822406 161.5858368580409 -155.6989798598866 66.80131188771972 -13.28068155288572 "
+    "1",
+    "-0.007784894002430293 -0.3223964580411365 -2.400758277161838 -2.549732539343734 "
+    "4.374664141464968 2.938163982698783",
+    "0.007784695709041462 0.3224671290700398 2.445134137142996 3.754408661907416 1",
+)
 
 
 def _normal_quantile(u: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -213,12 +230,7 @@ def _normal_quantile(u: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> bool(abs(_normal_quantile(np.array([0.975]))[0] - 1.959963985) < 1e-8)
     True
     """
-    a = (-39.69683028665376, 220.9460984245205, -275.9285104469687)
-    a += (138.3577518672690, -30.66479806614716, 2.506628277459239)
-    b = (-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572, 1.0)
-    c = (-0.007784894002430293, -0.3223964580411365, -2.400758277161838)
-    c += (-2.549732539343734, 4.374664141464968, 2.938163982698783)
-    d = (0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416, 1.0)
+    a, b, c, d = ([float(number) for number in row.split()] for row in _ACKLAM)
     centred = u - 0.5
     r = centred * centred
     middle = centred * np.polyval(a, r) / np.polyval(b, r)
@@ -304,7 +316,7 @@ class _Columns:
 
 
 def _bald(f: _Columns) -> NDArray[np.bool_]:
-    return f.hairline > 0.62
+    return f.hairline > 0.71
 
 
 _RULES: dict[str, Callable[[_Columns], NDArray[np.bool_]]] = {
@@ -316,8 +328,12 @@ _RULES: dict[str, Callable[[_Columns], NDArray[np.bool_]]] = {
     "Big_Lips": lambda f: f.lip_thickness > 1.2,
     "Big_Nose": lambda f: f.nose_width * f.nose_length > 1.18,
     "Black_Hair": lambda f: (f.hair_dark > 0.72) & (f.hair_grey < 0.4) & ~_bald(f),
-    "Blond_Hair": lambda f: (f.hair_dark < 0.3) & (f.hair_grey < 0.4) & (f.hair_red < 0.5) & ~_bald(f),
-    "Brown_Hair": lambda f: (f.hair_dark > 0.36) & (f.hair_dark < 0.68) & (f.hair_grey < 0.4) & ~_bald(f),
+    "Blond_Hair": lambda f: (
+        (f.hair_dark < 0.3) & (f.hair_grey < 0.4) & (f.hair_red < 0.5) & ~_bald(f)
+    ),
+    "Brown_Hair": lambda f: (
+        (f.hair_dark > 0.36) & (f.hair_dark < 0.68) & (f.hair_grey < 0.4) & ~_bald(f)
+    ),
     "Bushy_Eyebrows": lambda f: f.brow_thickness > 1.2,
     "Eyeglasses": lambda f: f.glasses > 0.5,
     "Goatee": lambda f: (f.goatee > 0.5) & (f.beard < 0.5),
@@ -365,11 +381,13 @@ def attributes_of(factors: ArrayLike) -> NDArray[np.int8]:
 
 def _stops(*codes: str) -> Field:
     """Hexadecimal picture colours as linear light, shape (stops, 3)."""
-    rgb = np.array([[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in codes], dtype=np.float32)
+    rgb = np.array(
+        [[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in codes], dtype=np.float32
+    )
     return (rgb / 255) ** 2
 
 
-_SKIN = _stops("f7d9c6", "efc4a4", "dca57e", "bb8059", "8e5a3b", "5f3b28")
+_SKIN = _stops("fae0d0", "f3cdb2", "e8b893", "d29d75", "a8704c", "6e4732")
 _HAIR = _stops("e3c78f", "bf9153", "8a6038", "57361f", "33201a", "17120f")
 _IRIS = _stops("3a2113", "5b3a1d", "6d6232", "5d7a55", "5f87a6", "8fa9b8")
 _FRAME = _stops("141416", "2a1a14", "6b3418", "20304f", "a98a4a", "c9ccd1")
@@ -381,19 +399,19 @@ def _ramp(stops: Field, t: Field) -> Field:
     """Colour at t in [0, 1] along evenly spaced stops, (3, n, 1, 1)."""
     last = len(stops) - 1
     x = t * last
-    low = np.clip(np.floor(x), 0, last - 1).astype(np.intp)
-    fraction = x - low
+    floor = np.clip(np.floor(x), 0, last - 1)
+    low, fraction = floor.astype(np.intp), x - floor
     colour = stops[low] + fraction[..., None] * (stops[low + 1] - stops[low])
     return np.moveaxis(colour, -1, 0)
 
 
-def _wheel(hue: Field, vivid: Field, light: Field) -> Field:
+def _wheel(hue: Field, vivid: Number, light: Number) -> Field:
     """A colour of given hue, periodic with 1: one cosine per channel, (3, n, 1, 1)."""
     turn = 2 * np.pi * (hue + np.array([0, -1 / 3, 1 / 3], dtype=np.float32)[:, None, None, None])
     return light * (1 - 0.5 * vivid * (1 - np.cos(turn)))
 
 
-def _mixed(a: Field, b: Field, t: Field | float) -> Field:
+def _mixed(a: Field, b: Field, t: Number) -> Field:
     return a + t * (b - a)
 
 
@@ -406,7 +424,7 @@ def _tint(red: float, green: float, blue: float) -> Field:
 # --------------------------------------------------------------------------------------------------
 
 
-def _cover(distance: Field, width: Field | float) -> Field:
+def _cover(distance: Field, width: Number) -> Field:
     r"""Share of a pixel inside the shape: :math:`S(1/2 - d / b)`, smoothstep over the width b."""
     t = 0.5 - distance / width
     np.clip(t, 0, 1, out=t)
@@ -417,16 +435,22 @@ def _bell(x: Field, y: Field) -> Field:
     return np.exp(-(x * x + y * y))
 
 
-def _squircle(x: Field, y: Field, half_x: Field, half_y: Field, square: Field | float) -> Field:
+def _squircle(x: Field, y: Field, half_x: Number, half_y: Number, square: Number) -> Field:
     r"""Distance, to first order, to :math:`F = x^2 + y^2 - k x^2 y^2 = 1`, here (F - 1) / \|∇F\|.
 
     k = 0 is the ellipse, k near 1 a rectangle, k < 0 a lozenge. x, y are in units of the half-axes.
     """
     xx, yy = x * x, y * y
-    slope_x = x * (1 - square * yy) / half_x
-    slope_y = y * (1 - square * xx) / half_y
+    kx, ky = square * np.minimum(xx, 1), np.minimum(yy, 1)  # outside, the product would turn F over
+    slope_x = x * (1 - square * ky) / half_x
+    slope_y = y * (1 - kx) / half_y
     slope = 2 * np.sqrt(slope_x * slope_x + slope_y * slope_y) + 0.3
-    return (xx + yy - square * xx * yy - 1) / slope
+    return (xx + yy - kx * ky - 1) / slope
+
+
+def _has(presence: Field) -> Field:
+    """0 or 1: binary factors act by a threshold."""
+    return (presence > 0.5).astype(np.float32)
 
 
 def _paint(canvas: Field, cover: Field, colour: Field) -> None:
@@ -435,7 +459,9 @@ def _paint(canvas: Field, cover: Field, colour: Field) -> None:
         channel += cover * (paint - channel)
 
 
-def _darken(canvas: Field, amount: Field, tint: tuple[float, float, float] = (0.8, 0.92, 1.0)) -> None:
+def _darken(
+    canvas: Field, amount: Field, tint: tuple[float, float, float] = (0.8, 0.92, 1.0)
+) -> None:
     """Multiplies light away, most of all blue: shadows on skin are warm."""
     for channel, strength in zip(canvas, tint, strict=True):
         channel *= 1 - strength * amount
@@ -445,16 +471,16 @@ def _darken(canvas: Field, amount: Field, tint: tuple[float, float, float] = (0.
 # The scene: coordinates, outline and light of a chunk of faces
 # --------------------------------------------------------------------------------------------------
 
-_EYE_LINE = -0.09  # height of the eyes in the picture, from -1 (top) to 1
+_EYE_LINE = -0.06  # height of the eyes in the picture, from -1 (top) to 1
 _CHEEK = 0.06  # level of the widest part of the head, below the eyes
-_SKULL = -0.80  # top of the skull
+_SKULL = -0.75  # top of the skull
 
 
 class _Scene:
     """Geometry and light shared by the parts of n faces, over a band of picture rows.
 
-    Fields have shape (n, rows, size) and are made when first asked for: a part that lives in a narrow band
-    (eyes, mouth) asks a scene of that band and pays for its pixels only.
+    Fields have shape (n, rows, size) and are made when first asked for: a part that lives in a
+    narrow band (eyes, mouth) asks a scene of that band and pays for its pixels only.
     """
 
     def __init__(self, factors: Field, size: int, band: tuple[float, float] = (-1.0, 1.0)) -> None:
@@ -501,12 +527,12 @@ class _Scene:
 
     @cached_property
     def x(self) -> Field:
-        """u in units of the head's half-width."""
+        """The coordinate u in units of the head's half-width."""
         return self.u / self.width
 
     @cached_property
     def y(self) -> Field:
-        """v from the cheekbones in units of the way to the chin below, to the skull's top above."""
+        """Height from the cheekbones, in units of the way to the chin or the skull's top."""
         below = self.v > _CHEEK
         return (self.v - _CHEEK) / np.where(below, self.chin - _CHEEK, _CHEEK - _SKULL)
 
@@ -520,7 +546,7 @@ class _Scene:
 
     @cached_property
     def p(self) -> Field:
-        """u on the face's surface: turning slides the features, not the outline."""
+        """The coordinate u on the face's surface: turning slides the features, not the outline."""
         return self.u - 0.17 * self.f.yaw * np.maximum(0, 1 - self.x * self.x)
 
     @cached_property
@@ -540,11 +566,19 @@ class _Scene:
 
     @cached_property
     def ambient(self) -> Field:
-        return self.f.exposure * (0.48 - 0.3 * self.f.light_contrast) * (1 - self.f.light_warmth * _tint(0.06, 0, -0.1))
+        return (
+            self.f.exposure
+            * (0.40 - 0.27 * self.f.light_contrast)
+            * (1 - self.f.light_warmth * _tint(0.06, 0, -0.1))
+        )
 
     @cached_property
     def key(self) -> Field:
-        return self.f.exposure * (0.7 + 0.42 * self.f.light_contrast) * (1 + self.f.light_warmth * _tint(0.06, 0, -0.12))
+        return (
+            self.f.exposure
+            * (0.78 + 0.46 * self.f.light_contrast)
+            * (1 + self.f.light_warmth * _tint(0.06, 0, -0.12))
+        )
 
     @cached_property
     def skin(self) -> Field:
@@ -557,7 +591,11 @@ class _Scene:
         """Hair's colour under full light: dark, then red, then grey."""
         base = _ramp(_HAIR, self.f.hair_dark)
         red = self.f.hair_red * (1 - 0.6 * self.f.hair_dark)
-        return _mixed(_mixed(base, _AUBURN[:, None, None, None], red), _GREY[:, None, None, None], self.f.hair_grey)
+        return _mixed(
+            _mixed(base, _AUBURN[:, None, None, None], red),
+            _GREY[:, None, None, None],
+            self.f.hair_grey,
+        )
 
     @cached_property
     def nose_tip(self) -> Field:
@@ -587,7 +625,12 @@ class _Scene:
 def _background(s: _Scene, canvas: Field) -> None:
     """A wall out of focus: a tilted gradient, lighter in a soft pool behind the head."""
     f, (x, y) = s.f, s.body
-    colour = _wheel(f.back_hue, 0.75 * f.back_vivid + 0.12, 0.03 + 0.75 * f.back_light * f.back_light)
+    light = 0.03 + 0.75 * f.back_light * f.back_light
+    near = _wheel(f.back_hue, 0.75 * f.back_vivid + 0.12, light)
+    far = _wheel(f.back_hue + 0.2, 0.6 * f.back_vivid + 0.1, 0.55 * light + 0.12)
+    colour = _mixed(
+        near, far, _cover(x * np.clip(4 * f.back_tilt, -1, 1) + 0.4 * y + 1.2 * f.back_fall, 1.1)
+    )
     slope = 1 + 0.35 * f.back_tilt * x + 0.35 * f.back_fall * y
     pool = 0.8 + 0.35 * _bell(0.7 * x - 0.5 * f.back_tilt, 0.7 * y + 0.3)
     canvas[...] = f.exposure * colour * (slope * pool)
@@ -603,16 +646,24 @@ def _body(s: _Scene, canvas: Field) -> None:
     facing = s.facing(np.clip(x / f.neck_width, -1.2, 1.2) * 0.75, 0 * y + 0.15)
     lx, ly, _ = s.light
     shadow = _cover(y - 1.07 + 0.25 * np.square(x - 0.3 * lx) + 0.1 * ly, 0.34)
-    colour = s.lit(s.skin * _tint(0.93, 0.88, 0.85), facing * (1 - 0.8 * shadow)) * (1 - 0.45 * shadow)
+    colour = s.lit(s.skin * _tint(0.93, 0.88, 0.85), facing * (1 - 0.8 * shadow)) * (
+        1 - 0.45 * shadow
+    )
     _paint(canvas, _cover(skin, s.pixel), colour)
 
     depth = 0.05 + 0.28 * f.neckline
-    opening = _squircle(x / (f.neck_width + 0.06), (y - 0.98) / depth, f.neck_width + 0.06, depth, 0)
+    opening = _squircle(
+        x / (f.neck_width + 0.06), (y - 0.98) / depth, f.neck_width + 0.06, depth, 0
+    )
     cloth = np.maximum(shoulder * 0.9, -opening)
     fabric = _wheel(f.clothes_hue, 0.8 * f.clothes_vivid, 0.02 + 0.75 * np.square(f.clothes_light))
     folds = 0.85 + 0.15 * np.sin(7 * x + 9 * y + 6 * f.clothes_hue)
     seam = 1 - 0.35 * _cover(np.abs(opening - 0.03) - 0.006, 0.02 + s.pixel)
-    _paint(canvas, _cover(cloth, s.pixel), s.lit(fabric, s.facing(0.6 * x, 0 * y - 0.35) * folds * seam))
+    _paint(
+        canvas,
+        _cover(cloth, s.pixel),
+        s.lit(fabric, s.facing(0.6 * x, 0 * y - 0.35) * folds * seam),
+    )
 
 
 def _ears(s: _Scene, canvas: Field) -> None:
@@ -634,23 +685,35 @@ def _ears(s: _Scene, canvas: Field) -> None:
 # --------------------------------------------------------------------------------------------------
 
 
+def _baldness(f: _Columns) -> Field:
+    """0 while receding hair still covers the top, 1 where only the sides are left."""
+    t = np.clip((f.hairline - 0.6) / 0.2, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
 def _hair_outline(s: _Scene) -> tuple[Field, Field, Field]:
     """Distance to the whole head of hair, and its dome coordinates x and y in [-1, 1]."""
     f = s.f
     centre = -0.12
     curls = f.hair_waves * f.hair_waves
-    full = f.hair_volume * (1 - 0.75 * (f.hat > 0.5)) * (1 - 0.9 * np.minimum(1, 1.6 * f.hairline))
-    top = _SKULL - 0.05 - 0.14 * full - 0.06 * curls * full + 0.65 * np.square(f.hairline) - 0.01
-    end = 0.12 + 1.45 * f.hair_length * f.hair_length + 0.35 * f.hair_length
-    long = np.clip(3 * f.hair_length - 0.6, 0, 1)
-    half = s.width + 0.035 + 0.10 * full * (0.4 + 0.6 * long) + 0.05 * long
+    bald = _baldness(f)
+    full = f.hair_volume * (1 - 0.75 * _has(f.hat)) * (1 - np.minimum(1, 1.4 * f.hairline))
+    top = _SKULL - 0.06 - 0.14 * full - 0.06 * curls * full + 0.42 * bald
+    length = f.hair_length * (1 - 0.9 * np.minimum(1, 1.6 * f.hairline))
+    end = 0.14 + 1.45 * length * length + 0.35 * length
+    long = np.clip(3 * length - 0.6, 0, 1)
+    half = s.width + 0.035 - 0.015 * bald + 0.10 * full * (0.4 + 0.6 * long) + 0.05 * long
     swing = long * (0.04 * np.sin(5 * s.v + 6 * f.hair_phase) * f.hair_waves + 0.05 * s.v)
-    x = (s.u - 0.03 * f.yaw) / (half + np.where(s.v > centre, swing, 0) * np.minimum(1, 4 * np.abs(s.v - centre)))
+    x = (s.u - 0.03 * f.yaw) / (
+        half + np.where(s.v > centre, swing, 0) * np.minimum(1, 4 * np.abs(s.v - centre))
+    )
     above = (s.v - centre) / (centre - top)
     below = (s.v - centre) / (end - centre)
     y = np.where(s.v < centre, above, below * below)
     distance = _squircle(x, y, half, np.where(s.v < centre, centre - top, end - centre), 0.25)
-    ripple = 0.028 * curls * np.sin(9 * x + 11 * s.v + 6 * f.hair_phase) * np.sin(8 * s.v - 7 * x + 3)
+    ripple = (
+        0.028 * curls * np.sin(9 * x + 11 * s.v + 6 * f.hair_phase) * np.sin(8 * s.v - 7 * x + 3)
+    )
     return distance + ripple, x, np.where(s.v < centre, above, 0.25 * below)
 
 
@@ -659,53 +722,60 @@ def _hair_opening(s: _Scene) -> Field:
     f = s.f
     level = 0.12
     part = 0.2 * f.parting * (1 - f.fringe)
-    line = -0.47 + 0.27 * f.fringe - 0.62 * f.hairline
+    line = -0.47 + 0.27 * f.fringe - 0.25 * f.hairline - 0.5 * _baldness(f)
     half = s.width * (0.94 - 0.07 * f.fringe + 0.05 * f.hairline)
     x = (s.p - 0.35 * part) / half
-    jag = 0.018 * f.fringe * np.sin(24 * s.p + 9 * f.hair_phase) - part * 0.55 * x
+    jag = 0.018 * f.fringe * np.sin(24 * s.p + 9 * f.hair_phase) - part * 0.8 * x
     y = np.minimum(0, (s.q + jag - level) / (level - line))
-    square = 0.35 + 0.4 * f.fringe
+    curtain = np.clip(2.5 * f.hair_length - 0.8, 0, 1) * f.hair_volume
+    square = (
+        0.3
+        + 0.45 * np.maximum(f.fringe, np.minimum(1, 1.5 * f.hairline))
+        - 1.1 * curtain * (1 - f.fringe)
+    )
     return _squircle(x, y, half, level - line, square)
 
 
-def _strands(s: _Scene, x: Field, y: Field) -> tuple[Field, Field]:
-    """Light on the hair and its sheen: locks fan out from the parting and wave on the way down."""
+@dataclass(frozen=True)
+class _Hair:
+    """A whole head of hair: distance to its outline, lit colour, and locks in about [-1, 1]."""
+
+    distance: Field
+    colour: Field
+    locks: Field
+
+
+def _hair(s: _Scene) -> _Hair:
+    """Locks fan out from the parting and wave on the way down; a band of sheen crosses the dome."""
     f = s.f
-    fan = (s.u - 0.22 * f.parting) / (0.62 + np.maximum(0, s.v - _SKULL) * 0.75)
-    wave = f.hair_waves * (0.55 * np.sin(7.5 * s.v + 5 * fan + 6 * f.hair_phase) + 0.25 * np.sin(15 * s.v - 6 * fan))
-    turn = 13 * fan + 1.6 * wave + 20 * f.hair_phase
+    distance, x, y = _hair_outline(s)
+    fan = (s.u - 0.22 * f.parting) / (0.62 + 0.75 * np.maximum(0, s.v - _SKULL))
+    wave = 0.55 * np.sin(7.5 * s.v + 5 * fan + 6 * f.hair_phase) + 0.25 * np.sin(15 * s.v - 6 * fan)
+    turn = 13 * fan + 1.6 * f.hair_waves * wave + 20 * f.hair_phase
     locks = 0.5 * np.sin(turn) + 0.3 * np.sin(2.3 * turn + 1) + 0.2 * np.sin(4.1 * turn + 2)
-    facing = s.facing(0.95 * x, 0.85 * y) * (0.82 + 0.26 * locks)
     lx, ly, _ = s.light
     band = (y + 0.52 + 0.25 * ly + 0.3 * np.square(x - 0.5 * lx)) * 3.6 + 0.5 * locks
     sheen = np.exp(-band * band) * (0.75 + 0.25 * locks) * (0.04 + 0.22 * f.hair_gloss)
-    return facing, sheen
+    facing = s.facing(0.95 * x, 0.85 * y) * (0.80 + 0.32 * locks)
+    colour = s.lit(s.hair, facing)
+    colour += s.key * (0.55 * s.hair + 0.12) * sheen
+    return _Hair(distance - 0.012 * locks, colour, locks)
 
 
-def _hair_colour(s: _Scene, facing: Field, sheen: Field) -> Field:
-    gloss = 0.55 * s.hair + 0.12
-    return s.lit(s.hair, facing) + s.key * gloss * sheen
-
-
-def _back_hair(s: _Scene, canvas: Field) -> None:
+def _back_hair(s: _Scene, hair: _Hair, canvas: Field) -> None:
     """Hair behind neck and ears, dark where the head keeps the light away."""
-    distance, x, y = _hair_outline(s)
-    facing, sheen = _strands(s, x, y)
-    inside = 0.35 + 0.65 * _cover(0.95 - np.abs(s.x), 0.5)
-    _paint(canvas, _cover(distance, s.pixel + 0.02), _hair_colour(s, facing * inside, sheen * inside) * inside)
+    dim = 0.15 + 0.85 * _cover(0.95 - np.abs(s.x), 0.5)
+    _paint(canvas, _cover(hair.distance, s.pixel + 0.02), hair.colour * dim)
 
 
-def _front_hair(s: _Scene, canvas: Field) -> None:
-    """Hair over the skin, with its shadow on forehead and temples."""
-    distance, x, y = _hair_outline(s)
-    opening = _hair_opening(s)
-    front = np.maximum(distance, -opening)
-    lx, ly, _ = s.light
-    fall = _cover(-opening - 0.015, 0.13) * _cover(distance, 0.1)
+def _front_hair(s: _Scene, hair: _Hair, canvas: Field) -> None:
+    """Hair over the skin, ragged along the hairline, with its shadow on forehead and temples."""
+    opening = _hair_opening(s) + 0.022 * hair.locks
+    front = np.maximum(hair.distance, -opening)
+    fall = _cover(-opening - 0.015, 0.13) * _cover(hair.distance, 0.1)
     _darken(canvas, 0.5 * fall * _cover(s.head, s.pixel))
-    facing, sheen = _strands(s, x, y)
-    edge = 1 - 0.35 * _cover(np.abs(opening) - 0.01, 0.12)
-    _paint(canvas, _cover(front, s.pixel + 0.03), _hair_colour(s, facing * edge, sheen))
+    roots = 1 - 0.35 * _cover(np.abs(opening) - 0.01, 0.12)
+    _paint(canvas, _cover(front, s.pixel + 0.03), hair.colour * roots)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -716,52 +786,45 @@ def _front_hair(s: _Scene, canvas: Field) -> None:
 def _relief(s: _Scene) -> tuple[Field, Field]:
     """Slope of the face's relief along p and q: a sum of Gaussian bumps (height > 0) and dips.
 
-    A bump h exp(-(x² + y²)), x = (p - cx)/wx, y = (q - cy)/wy has the slopes -2 h x/wx exp(…), -2 h y/wy exp(…).
+    A bump h exp(-(x² + y²)) with x = (p - cp)/wp and y = (q - cq)/wq has the slopes
+    -2 h x exp(…)/wp and -2 h y exp(…)/wq.
     """
     f = s.f
     tip, mouth = s.nose_tip, s.mouth
-    nose_p = s.p - 0.045 * f.yaw
+    nose = s.p - 0.045 * f.yaw
     smile = np.maximum(f.smile, 0)
     eye, bridge = f.eye_distance, f.nose_width
-    single = (  # centre q, half-width p, half-width q, height
-        (tip * 0.42, 0.062 + 0.012 * bridge, 0.6 * tip, 0.034),
-        (tip - 0.005, 0.072 * (0.5 + 0.5 * bridge), 0.062, 0.05),
+    bumps: tuple[tuple[Field, Number, Number, Number, Number, Number], ...] = (
+        # across, its centre, level, half-width, half-height, height
+        (nose, 0, tip * 0.42, 0.062 + 0.012 * bridge, 0.6 * tip, 0.034),
+        (nose, 0, tip - 0.005, 0.036 + 0.036 * bridge, 0.062, 0.05),
+        (s.a, 0.085 * bridge, tip + 0.012, 0.04, 0.04, 0.018),  # wings of the nose
+        (s.a, eye - 0.01, -0.005, 0.135, 0.075, -0.052),  # sockets
+        (s.a, eye, 0.0, 0.085, 0.05, 0.022),  # eyeballs
+        (s.a, eye - 0.02, -0.155, 0.17, 0.055, 0.016 + 0.012 * f.male),  # brow ridge
+        (s.p, 0, -0.32, 0.40, 0.16, 0.03),  # forehead
+        (s.a, 0.31, 0.26 - 0.05 * smile, 0.13, 0.11, 0.016 + 0.03 * smile + 0.02 * f.cheeks),
+        (s.a, 0.36, 0.47, 0.09, 0.12, 0.02 * f.cheeks - 0.018),  # hollow under the cheekbone
+        (s.a, 0.27, 0.66, 0.08, 0.08, 0.025 * f.age * f.age),  # jowl
+        (s.p, 0, mouth, 0.27, 0.13, 0.035),
+        (s.p, 0, mouth + 0.5 * (s.chin - mouth) - 0.06, 0.13, 0.035, -0.012),  # under the lip
+        (s.p, 0, s.chin - 0.13, 0.14, 0.09, 0.035),
     )
-    middle = (
-        (mouth, 0.27, 0.13, 0.035),
-        (mouth + 0.5 * (s.chin - mouth) - 0.06, 0.13, 0.035, -0.012),
-        (s.chin - 0.13, 0.14, 0.09, 0.035),
-        (-0.32, 0.40, 0.16, 0.03),
-    )
-    paired = (  # centre a, centre q, half-width a, half-width q, height
-        (eye - 0.01, -0.005, 0.135, 0.075, -0.052),
-        (eye, 0.0, 0.085, 0.05, 0.022),
-        (eye - 0.02, -0.155, 0.17, 0.055, 0.016 + 0.012 * f.male),
-        (0.085 * bridge, tip + 0.012, 0.04, 0.04, 0.018),
-        (0.31, 0.26 - 0.05 * smile, 0.13, 0.11, 0.016 + 0.03 * smile + 0.02 * f.cheeks),
-        (0.36, 0.47, 0.09, 0.12, 0.02 * f.cheeks - 0.014),
-    )
-    slope_p, slope_q, slope_a = (np.zeros_like(s.p) for _ in range(3))
-    for p, group in ((nose_p, single), (s.p, middle)):
-        for cq, wp, wq, height in group:
-            x, y = p / wp, (s.q - cq) / wq
-            bump = -2 * height * _bell(x, y)
-            slope_p += bump * (x / wp)
-            slope_q += bump * (y / wq)
-    for ca, cq, wa, wq, height in paired:
-        x, y = (s.a - ca) / wa, (s.q - cq) / wq
+    side = np.sign(s.p)
+    slope_p, slope_q = np.zeros_like(s.p), np.zeros_like(s.p)
+    for across, centre, level, wide, high, height in bumps:
+        x, y = (across - centre) / wide, (s.q - level) / high
         bump = -2 * height * _bell(x, y)
-        slope_a += bump * (x / wa)
-        slope_q += bump * (y / wq)
-    slope_p += np.sign(s.p) * slope_a
+        slope_p += bump * x * ((1 / wide) * side if across is s.a else 1 / wide)
+        slope_q += bump * y * (1 / high)
     return slope_p, slope_q
 
 
 def _head(s: _Scene, canvas: Field) -> None:
     """The lit skin of the head, with a hint of shine."""
     slope_p, slope_q = _relief(s)
-    nx = s.x * (0.42 + 0.42 * s.x * s.x) - slope_p
-    ny = s.y * (0.16 + 0.5 * s.y * s.y) - slope_q
+    nx = s.x * (0.5 + 0.6 * s.x * s.x) - 1.15 * slope_p
+    ny = s.y * (0.16 + 0.5 * s.y * s.y) - 1.15 * slope_q
     nz = np.sqrt(np.maximum(1 - np.square(s.x) * 0.6 - np.square(s.y) * 0.35, 0.12))
     norm = 1 / np.sqrt(nx * nx + ny * ny + nz * nz)
     nx, ny, nz = nx * norm, ny * norm, nz * norm
@@ -788,10 +851,10 @@ def _complexion(s: _Scene, canvas: Field) -> None:
     _darken(canvas, cheek * (0.06 + 0.42 * f.blush), (0.1, 0.75, 0.6))
     dots = np.sin(41 * s.p + 3 * np.sin(17 * s.q)) * np.sin(43 * s.q + 3 * np.sin(19 * s.p))
     area = _bell(s.a / 0.42, (s.q - 0.2) / 0.13)
-    _darken(canvas, 0.55 * f.freckles * area * _cover(0.45 - dots, 0.5), (0.5, 0.8, 0.9))
-    jaw = _cover(0.60 - 0.9 * s.a - s.q, 0.16) * _cover(s.head + 0.01, 0.05)
+    _darken(canvas, 0.36 * f.freckles * area * _cover(0.5 - dots, 0.6), (0.5, 0.8, 0.9))
+    jaw = _cover(0.60 - 0.9 * s.a - s.q, 0.2) * _cover(s.head, s.pixel)
     upper = _bell(s.p / 0.17, (s.q - s.mouth + 0.1) / 0.05)
-    _darken(canvas, f.stubble * np.maximum(jaw, upper) * 0.42, (1.0, 0.9, 0.75))
+    _darken(canvas, f.stubble * np.maximum(jaw, upper) * 0.34, (1.0, 0.9, 0.75))
     lines = _age_lines(s)
     _darken(canvas, lines * _cover(s.head, 0.05))
 
@@ -806,11 +869,13 @@ def _age_lines(s: _Scene) -> Field:
     start = s.q - s.nose_tip
     fold = s.a - (0.105 * f.nose_width + 0.55 * np.maximum(start, 0) + 0.02 * smile)
     along = _bell((start - 0.11) / 0.11, fold / 0.028)
-    crow = _bell((s.a - f.eye_distance - 0.17) / 0.05, s.q / 0.05) * _cover(0.4 - np.sin(90 * s.q), 1.0)
+    crow = _bell((s.a - f.eye_distance - 0.17) / 0.05, s.q / 0.05) * _cover(
+        0.4 - np.sin(90 * s.q), 1.0
+    )
     return (
         0.22 * f.wrinkles * forehead
-        + (0.07 + 0.3 * f.wrinkles) * bags
-        + (0.06 + 0.2 * smile + 0.25 * f.wrinkles) * along
+        + (0.05 + 0.08 * f.age + 0.26 * f.wrinkles) * bags
+        + (0.03 + 0.2 * smile + 0.08 * f.age + 0.22 * f.wrinkles) * along
         + 0.25 * f.wrinkles * crow
     )
 
@@ -821,9 +886,9 @@ def _age_lines(s: _Scene) -> Field:
 
 
 def _eyes(s: _Scene, canvas: Field) -> None:
-    """Sockets, white, iris, pupil, catch-light, lids and lashes; x runs outwards in units of half an eye."""
+    """Sockets, whites, irises, lids and lashes; x runs outwards in units of half an eye."""
     f = s.f
-    half = 0.108 * f.eye_size
+    half = 0.116 * f.eye_size
     x = (s.a - f.eye_distance) / half
     y = s.q / half + f.eye_slant * x
     arch = np.maximum(0, 1 - x * x)
@@ -845,12 +910,18 @@ def _eyes(s: _Scene, canvas: Field) -> None:
     _paint(canvas, white, s.lit(_tint(0.80, 0.76, 0.73), 0.55 * shade) * shade)
     look = np.sign(s.p) * x - f.gaze_x - 0.12 * f.yaw
     radius = np.sqrt(look * look + np.square(y + 0.07))
-    iris = _ramp(_IRIS, f.eye_colour) * (1.25 - 0.9 * _cover(0.42 - radius, 0.22)) * (0.7 + 0.9 * _bell(radius, y - 0.3))
+    iris = (
+        _ramp(_IRIS, f.eye_colour)
+        * (1.25 - 0.9 * _cover(0.42 - radius, 0.22))
+        * (0.7 + 0.9 * _bell(radius, y - 0.3))
+    )
     _paint(canvas, white * _cover((radius - 0.52) * half, s.pixel), s.lit(iris, 0.7 * shade))
     _paint(canvas, white * _cover((radius - 0.23) * half, s.pixel), _tint(0.004, 0.004, 0.005))
     lx, ly, _ = s.light
     glint = np.square(look - 0.28 * lx - 0.05) + np.square(y + 0.22 + 0.1 * ly)
-    _paint(canvas, 0.9 * white * _cover((np.sqrt(glint) - 0.12) * half, s.pixel + 0.01), s.key + 0 * y)
+    _paint(
+        canvas, 0.9 * white * _cover((np.sqrt(glint) - 0.12) * half, s.pixel + 0.01), s.key + 0 * y
+    )
 
     thick = 0.007 + 0.014 * f.eye_makeup
     lash = np.maximum(np.abs(y - top) * half - thick, (np.abs(x - 0.06) - 1.1) * half)
@@ -864,7 +935,12 @@ def _brows(s: _Scene, canvas: Field) -> None:
     f = s.f
     half = 0.150
     x = (s.a - f.eye_distance - 0.012) / half
-    middle = -0.150 - 0.022 * f.brow_height - 0.035 * f.brow_arch * (0.6 - np.square(x - 0.25)) + 0.01 * f.male
+    middle = (
+        -0.150
+        - 0.022 * f.brow_height
+        - 0.035 * f.brow_arch * (0.6 - np.square(x - 0.25))
+        + 0.01 * f.male
+    )
     thick = 0.021 * f.brow_thickness * np.clip(0.95 - 0.4 * x, 0.2, 1.15) + 0.004
     distance = np.maximum(np.abs(s.q - middle) - thick, (np.abs(x) - 1) * half * 0.7)
     colour = np.minimum(_mixed(s.hair, _HAIR[3][:, None, None, None], 0.55), 0.7 * s.skin)
@@ -875,17 +951,27 @@ def _brows(s: _Scene, canvas: Field) -> None:
 def _nose(s: _Scene, canvas: Field) -> None:
     """Nostrils, wings and the nose's shadow; its body is relief."""
     f = s.f
-    lx, ly, _ = s.light
+    lx, _, _ = s.light
     p = s.p - 0.045 * f.yaw
     a = np.abs(p)
     wing = 0.088 * (0.45 + 0.55 * f.nose_width)
     below = s.q - s.nose_tip
     shadow = _bell((p + 0.10 * lx) / (1.25 * wing), (below - 0.075) / 0.03)
-    side = _bell((p + 0.085 * np.sign(lx) * np.minimum(1, 6 * np.abs(lx))) / 0.05, (below + 0.10) / 0.16)
-    _darken(canvas, 0.32 * shadow + 0.2 * np.minimum(1, 3 * np.abs(lx)) * side * (0.3 + 0.7 * f.light_contrast))
+    side = _bell(
+        (p + 0.085 * np.sign(lx) * np.minimum(1, 6 * np.abs(lx))) / 0.05, (below + 0.10) / 0.16
+    )
+    _darken(
+        canvas,
+        0.32 * shadow + 0.2 * np.minimum(1, 3 * np.abs(lx)) * side * (0.3 + 0.7 * f.light_contrast),
+    )
     _darken(canvas, 0.72 * _bell((a - 0.6 * wing) / (0.36 * wing), (below - 0.038) / 0.016))
-    crease = np.sqrt(np.square((a - 0.72 * wing) / (0.55 * wing)) + np.square((below - 0.01) / 0.05))
-    _darken(canvas, 0.28 * _cover(np.abs(crease - 1) * 0.04 - 0.004, 0.03) * _cover(0.5 * wing - a, 0.03))
+    crease = np.sqrt(
+        np.square((a - 0.72 * wing) / (0.55 * wing)) + np.square((below - 0.01) / 0.05)
+    )
+    _darken(
+        canvas,
+        0.28 * _cover(np.abs(crease - 1) * 0.04 - 0.004, 0.03) * _cover(0.5 * wing - a, 0.03),
+    )
 
 
 @dataclass(frozen=True)
@@ -900,23 +986,25 @@ class _Lips:
 
 
 def _lips(s: _Scene) -> _Lips:
-    """x runs along the mouth in [-1, 1]; a smile widens it and lifts its corners."""
+    """Along the mouth x runs in [-1, 1]; a smile widens it and lifts its corners."""
     f = s.f
     smile = np.maximum(f.smile, 0)
     half = f.mouth_width * (1 + 0.2 * smile)
     x = (s.p - 0.02 * f.yaw) / half
     xx = np.minimum(x * x, 1.2)
-    middle = s.mouth + 0.03 * f.smile - 0.075 * f.smile * xx
+    middle = s.mouth + 0.03 * f.smile - 0.085 * f.smile * xx
     arch = np.maximum(0, 1 - xx)
     bow = 1 - 0.22 * np.exp(-30 * xx) - 0.1 * xx
     open_ = f.mouth_open * 0.085
-    plump = f.lip_thickness * (1 - 0.25 * smile)
+    plump = f.lip_thickness * (1 - 0.25 * smile) * (1.1 - 0.25 * f.age)
     top = middle - open_ * 0.4 * arch - 0.042 * plump * arch * bow
     bottom = middle + open_ * arch + 0.058 * plump * arch * (0.75 + 0.25 * arch)
     ends = (np.abs(x) - 1) * half
     outline = np.maximum(np.maximum(top - s.q, s.q - bottom) * 0.9, ends)
     inner = np.maximum(middle - open_ * 0.4 * arch - s.q, s.q - middle - open_ * arch)
-    return _Lips(x, outline, np.maximum(inner * 0.9, ends + 0.02), s.q - middle, np.abs(s.q - middle))
+    return _Lips(
+        x, outline, np.maximum(inner * 0.9, ends + 0.02), s.q - middle, np.abs(s.q - middle)
+    )
 
 
 def _mouth(s: _Scene, canvas: Field) -> None:
@@ -927,16 +1015,24 @@ def _mouth(s: _Scene, canvas: Field) -> None:
     made_up = _mixed(natural, _ramp(_LIPSTICK, f.lipstick_hue), 0.82)
     colour = np.where(f.lipstick > 0.5, made_up, natural)
     roundness = lips.below / (0.06 * f.lip_thickness + 0.05 * f.mouth_open)
-    facing = np.clip(0.62 + 0.55 * roundness - 0.75 * np.square(np.maximum(roundness - 0.35, 0)), 0.25, 0.95)
-    gloss = _bell(1.6 * lips.x, (roundness - 0.55) / 0.28) * (0.05 + 0.07 * f.lipstick)
+    facing = np.clip(
+        0.62 + 0.55 * roundness - 0.75 * np.square(np.maximum(roundness - 0.35, 0)), 0.25, 0.95
+    )
+    gloss = _bell(1.6 * lips.x, (roundness - 0.55) / 0.28) * (0.05 + 0.07 * _has(f.lipstick))
     _darken(canvas, 0.22 * _bell(lips.x / 0.75, (roundness - 1.35) / 0.35))
-    _paint(canvas, 0.95 * _cover(lips.outline, s.pixel + 0.012), s.lit(colour, facing) + s.key * gloss)
+    _paint(
+        canvas, 0.95 * _cover(lips.outline, s.pixel + 0.012), s.lit(colour, facing) + s.key * gloss
+    )
 
     gap = _cover(lips.gap, s.pixel) * np.minimum(1, 12 * f.mouth_open)
     _paint(canvas, gap, s.lit(_tint(0.10, 0.025, 0.025), 0.3 + 0 * lips.x))
     bite = 0.048 * f.mouth_open + 0.02 * np.maximum(f.smile, 0) * np.minimum(1, 4 * f.mouth_open)
     teeth = np.maximum(lips.gap, lips.below - bite + 0.012)
-    _paint(canvas, gap * _cover(teeth + 0.004, s.pixel), s.lit(_tint(0.78, 0.74, 0.67), 0.62 - 0.35 * lips.x * lips.x))
+    _paint(
+        canvas,
+        gap * _cover(teeth + 0.004, s.pixel),
+        s.lit(_tint(0.78, 0.74, 0.67), 0.62 - 0.35 * lips.x * lips.x),
+    )
     closed = 1 - np.minimum(1, 6 * f.mouth_open)
     seam = np.maximum(lips.line - 0.004, (np.abs(lips.x) - 0.98) * 0.2)
     _darken(canvas, (0.2 + 0.5 * closed) * _cover(seam, 0.014 + s.pixel) * (0.25 + 0.75 * closed))
@@ -956,15 +1052,19 @@ def _beard(s: _Scene, canvas: Field) -> None:
     longer = 0.015 + 0.10 * f.beard_length * _cover(0.62 - s.v, 0.4)
     jaw = np.maximum(0.66 - 1.02 * s.a - s.q, s.head - longer)
     full = _cover(jaw, 0.07) * (f.beard > 0.5)
-    tuft = _squircle(s.p / 0.19, (s.q - s.chin + 0.10) / 0.2, np.float32(0.19), np.float32(0.2), 0.2)
+    tuft = _squircle(s.p / 0.19, (s.q - s.chin + 0.10) / 0.2, 0.19, 0.2, 0.2)
     chin = _cover(np.maximum(tuft, s.head - longer), 0.06) * (f.goatee > 0.5)
     droop = lips.below + 0.062 + 0.5 * f.lip_thickness * 0.04 - 0.22 * s.a * s.a * 4
     lip = np.maximum(np.abs(droop) - 0.034, s.a - f.mouth_width * 1.12)
     lip_hair = _cover(lip, 0.045) * ((f.moustache > 0.5) | (f.beard > 0.5))
-    cover = np.maximum(np.maximum(full, chin), lip_hair) * (1 - 0.97 * _cover(lips.outline - 0.004, 0.02 + s.pixel))
-    strands = 0.85 + 0.15 * np.sin(60 * s.p + 5 * np.sin(14 * s.q)) * _cover(s.pixel - 0.03, 0.02)
+    cover = np.maximum(np.maximum(full, chin), lip_hair) * (
+        1 - 0.97 * _cover(lips.outline - 0.004, 0.02 + s.pixel)
+    )
+    strands = 1 + 0.07 * np.sin(44 * s.p * (1.5 - s.q) + 2 * np.sin(9 * s.q)) * _cover(
+        s.pixel - 0.03, 0.02
+    )
     facing = s.facing(s.x * 0.8, s.y * 0.6) * strands
-    _paint(canvas, (0.78 + 0.17 * f.beard_length) * cover, s.lit(0.85 * s.hair, 0.85 * facing))
+    _paint(canvas, (0.86 + 0.1 * f.beard_length) * cover, s.lit(0.85 * s.hair, 0.85 * facing))
 
 
 def _glasses(s: _Scene, canvas: Field) -> None:
@@ -976,12 +1076,16 @@ def _glasses(s: _Scene, canvas: Field) -> None:
     x, y = (s.a - centre) / half_x, (s.q - 0.035) / half_y
     lens = _squircle(x, y - 0.06 * x, half_x, half_y, 0.85 * (1 - f.glasses_round))
     thick = 0.009 + 0.017 * f.glasses_frame
-    bridge = np.maximum(np.abs(s.q + 0.02 - 0.6 * s.a * s.a) - thick, s.a - (centre - half_x) - 0.01)
-    arms = np.maximum(np.maximum(np.abs(s.q + 0.03) - thick, centre + half_x - 0.03 - s.a), s.head - 0.03)
+    bridge = np.maximum(
+        np.abs(s.q + 0.02 - 0.6 * s.a * s.a) - thick, s.a - (centre - half_x) - 0.01
+    )
+    arms = np.maximum(
+        np.maximum(np.abs(s.q + 0.03) - thick, centre + half_x - 0.03 - s.a), s.head - 0.03
+    )
     frame = np.minimum(np.abs(lens) - thick, np.minimum(bridge, arms))
     _darken(canvas, 0.22 * _cover(np.abs(lens + 0.02) - 0.02, 0.08))
     dark = np.clip(3 * f.glasses_tint - 0.9, 0, 0.96) + 0.04
-    glass = _wheel(f.glasses_hue, np.float32(0.25), np.float32(0.035))
+    glass = _wheel(f.glasses_hue, 0.25, 0.035)
     sky = 0.10 * _cover(y + 0.2 + 0.5 * x * np.sign(s.p), 1.2)
     _paint(canvas, _cover(lens, s.pixel) * dark, glass + s.key * sky)
     shine = 0.75 + 0.5 * _cover(y + 0.4, 0.8)
@@ -997,7 +1101,7 @@ def _hat(s: _Scene, canvas: Field) -> None:
     x = s.u / half
     y = np.minimum(0, (s.v + 0.40) / (-0.40 - top))
     crown = np.maximum(_squircle(x, y, half, -0.40 - top, 0.35), s.v - edge)
-    cloth = _wheel(f.hat_hue, np.float32(0.65), 0.03 + 0.6 * np.square(f.hat_light))
+    cloth = _wheel(f.hat_hue, 0.65, 0.03 + 0.6 * np.square(f.hat_light))
     knit = (1 - np.clip(3 * f.hat_brim - 0.4, 0, 1)) * _cover(s.pixel - 0.03, 0.03)
     ribs = 1 + 0.14 * knit * np.sin(38 * x)
     shadow = _cover(s.v - edge - 0.05 - 0.16 * f.hat_brim, 0.16) * _cover(s.head, 0.03)
@@ -1021,7 +1125,7 @@ def _earrings(s: _Scene, canvas: Field) -> None:
     x, y = (np.abs(s.u) - centre) / 0.032, (s.v - 0.285 * f.ear_size - 0.02) / 0.05
     metal = _mixed(_tint(0.95, 0.72, 0.30), _tint(0.9, 0.9, 0.92), f.glasses_hue)
     facing = 0.35 + 0.9 * _bell(1.5 * (x * side - 0.2), 1.5 * (y + 0.3))
-    drop = _squircle(x, y, np.float32(0.032), np.float32(0.05), 0)
+    drop = _squircle(x, y, 0.032, 0.05, 0)
     _paint(canvas, _cover(drop, s.pixel), s.lit(metal, facing))
 
 
@@ -1029,11 +1133,16 @@ def _earrings(s: _Scene, canvas: Field) -> None:
 # Rendering
 # --------------------------------------------------------------------------------------------------
 
-_CHUNK_PIXELS = 8 * 64 * 64  # a field of float32 then takes 128 KiB: a handful fit the L2 cache
+_CHUNK_PIXELS = 16 * 64 * 64  # a field of float32 then takes 256 KiB: a few fit the L2 cache
 
 
 def _worn(
-    part: Callable[[_Scene, Field], None], s: _Scene, canvas: Field, has: Field, low: float, high: float
+    part: Callable[[_Scene, Field], None],
+    s: _Scene,
+    canvas: Field,
+    has: Field,
+    low: float,
+    high: float,
 ) -> None:
     """Paints a part for the faces that have it only: nobody else's pixels are touched."""
     who = np.flatnonzero(has[:, 0, 0])
@@ -1044,14 +1153,16 @@ def _worn(
         canvas[:, who, few.rows] = patch
 
 
-def _in_band(part: Callable[[_Scene, Field], None], s: _Scene, canvas: Field, low: float, high: float) -> None:
+def _in_band(
+    part: Callable[[_Scene, Field], None], s: _Scene, canvas: Field, low: float, high: float
+) -> None:
     """Paints a part that never leaves a band of the picture."""
     narrow = s.band(low, high)
     part(narrow, canvas[:, :, narrow.rows])
 
 
 def _picture(canvas: Field) -> NDArray[np.uint8]:
-    """Linear light (3, n, s, s) to uint8 (n, s, s, 3): square root, then a soft shoulder at white."""
+    """Linear light (3, n, s, s) to uint8 (n, s, s, 3): square root, then a shoulder at white."""
     value = np.sqrt(np.maximum(canvas, 0))
     value -= 0.22 * np.square(np.maximum(value - 0.62, 0))
     value = np.clip(value, 0, 1) * 255 + 0.5
@@ -1064,7 +1175,8 @@ def _portraits(factors: Field, size: int) -> NDArray[np.uint8]:
     f = s.f
     canvas = np.empty((3, len(factors), size, size), dtype=np.float32)
     _background(s, canvas)
-    _back_hair(s, canvas)
+    hair = _hair(s)
+    _back_hair(s, hair, canvas)
     _in_band(_body, s, canvas, 0.3, 1.0)
     _in_band(_ears, s, canvas, -0.5, 0.5)
     _head(s, canvas)
@@ -1076,7 +1188,7 @@ def _portraits(factors: Field, size: int) -> NDArray[np.uint8]:
     hairy = (f.beard > 0.5) | (f.goatee > 0.5) | (f.moustache > 0.5)
     _worn(_beard, s, canvas, hairy, -0.2, 1.0)
     _worn(_glasses, s, canvas, f.glasses > 0.5, -0.6, 0.5)
-    _front_hair(s, canvas)
+    _front_hair(s, hair, canvas)
     _worn(_hat, s, canvas, f.hat > 0.5, -1.0, 0.3)
     _worn(_earrings, s, canvas, f.earrings > 0.5, -0.2, 0.7)
     return _picture(canvas)
@@ -1085,8 +1197,8 @@ def _portraits(factors: Field, size: int) -> NDArray[np.uint8]:
 def render(factors: ArrayLike, size: int = 64) -> NDArray[np.uint8]:
     """Paints one portrait per row of factors.
 
-    The picture of a row does not depend on the other rows, and changes continuously with every continuous
-    factor. Memory beyond the result is bounded whatever n.
+    The picture of a row does not depend on the other rows, and changes continuously with every
+    continuous factor. Memory beyond the result is bounded whatever n.
 
     Args:
         factors: Factors, shape (n, len(FACTORS)), from `draw_factors` or edited.
@@ -1133,14 +1245,18 @@ def _check_indices(indices: Any) -> NDArray[np.uint64]:
     numbers = np.asarray(indices)
     if numbers.ndim != 1:
         raise InputError(
-            f"indices must be one-dimensional, shape (n,), got shape {numbers.shape}; for one face pass [i]."
+            f"indices must be one-dimensional, got shape {numbers.shape}; for one face pass [i]."
         )
     if numbers.size == 0:
         return np.empty(0, dtype=np.uint64)
     if numbers.dtype.kind not in "iu":
-        raise InputError(f"indices must be integers, got {numbers.dtype}; convert with .astype(int).")
+        raise InputError(
+            f"indices must be integers, got {numbers.dtype}; convert with .astype(int)."
+        )
     if numbers.dtype.kind == "i" and numbers.min() < 0:
-        raise InputError(f"indices must be 0 or more, got {numbers.min()}; faces are numbered from 0.")
+        raise InputError(
+            f"indices must be 0 or more, got {numbers.min()}; faces are numbered from 0."
+        )
     return numbers.astype(np.uint64)
 
 
@@ -1155,7 +1271,9 @@ def _integer(value: Any, name: str, low: int, high: int, cure: str) -> int:
 
 
 def _check_seed(seed: Any) -> int:
-    return _integer(seed, "seed", 0, 2**64 - 1, "any such number names a population, 0 is the usual one")
+    return _integer(
+        seed, "seed", 0, 2**64 - 1, "any such number names a population, 0 is the usual one"
+    )
 
 
 def _check_size(size: Any) -> int:
@@ -1163,16 +1281,22 @@ def _check_size(size: Any) -> int:
 
 
 def _check_factors(factors: Any) -> Field:
-    rows = np.asarray(factors, dtype=np.float32)
+    try:
+        rows = np.asarray(factors, dtype=np.float32)
+    except (TypeError, ValueError) as cause:
+        raise InputError(
+            f"factors must be numbers, got {type(factors).__name__} with something else ({cause}); "
+            "start from draw_factors(indices) and edit its columns."
+        ) from cause
     if rows.ndim != 2 or rows.shape[1] != len(FACTORS):
         raise InputError(
-            f"factors must have shape (n, {len(FACTORS)}), one column per entry of FACTORS, got {rows.shape}; "
-            "start from draw_factors(indices) and edit its columns."
+            f"factors must have shape (n, {len(FACTORS)}), a column per entry of FACTORS, "
+            f"got {rows.shape}; start from draw_factors(indices) and edit its columns."
         )
     if not np.isfinite(rows).all():
         row, column = np.argwhere(~np.isfinite(rows))[0]
         raise InputError(
-            f"factors must be finite, got {rows[row, column]} for {FACTORS[column].name!r} in row {row}; "
-            f"choose a value from {FACTORS[column].low} to {FACTORS[column].high}."
+            f"factors must be finite, got {rows[row, column]} for {FACTORS[column].name!r} in row "
+            f"{row}; choose a value from {FACTORS[column].low} to {FACTORS[column].high}."
         )
     return rows

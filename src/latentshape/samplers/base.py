@@ -1,0 +1,229 @@
+r"""The contract of every sampler: codes in, a law learnt, codes out.
+
+    fit(z) -> self                 learns; forgets any earlier fit; learned names end in _
+    sample(n, seed=0) -> (n, d)    the fast stream
+    sample_at(seeds) -> (m, d)     row i depends on seeds[i] alone
+    log_prob(z) -> (n,)            log-density in nats, where there is one
+    score(z) -> float              its mean over held-out codes
+    save(path), Sampler.load(path)
+
+`sample_at` must give the same bits whatever stands beside a row. A matrix product does not promise
+that: its order of summation may change with the number of rows. So rows are drawn in blocks of a
+fixed size, the last one padded, in float64, and rounded to float32 at the end.
+"""
+
+__all__ = ["Sampler"]
+
+import hashlib
+import json
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from latentshape import __version__
+from latentshape._checks import (
+    check_codes,
+    check_count,
+    check_fitted,
+    check_seed,
+    check_seeds,
+    row_blocks,
+)
+from latentshape.errors import InputError
+from latentshape.samplers.noise import Noise, SeededNoise, StreamNoise
+
+_STREAM_ROWS = 1024
+_SEEDED_ROWS = 64
+
+
+class Sampler(BaseEstimator, ABC):
+    """Abstract law of codes. Concrete samplers are final: to vary one, wrap it.
+
+    Attributes:
+        name: Its name in the registry and in scorecards.
+        description: One plain sentence for the report.
+        has_density: Whether `log_prob` exists for this law.
+        latent_dim_: Dimension d of the codes it was fitted on.
+        mean_, cov_: Mean (d,) and covariance (d, d) of the law it draws from (not of the codes).
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    has_density: ClassVar[bool]
+
+    latent_dim_: int
+    mean_: np.ndarray
+    cov_: np.ndarray
+
+    @abstractmethod
+    def _fit(self, z: np.ndarray) -> None:
+        """Learn from checked codes; set `mean_` and `cov_` among others."""
+
+    @abstractmethod
+    def _draw(self, noise: Noise) -> np.ndarray:
+        """Turn noise into `noise.rows` codes."""
+
+    def _log_density(self, block: np.ndarray) -> np.ndarray:
+        """Log-density of a float64 block of codes, shape (rows,)."""
+        raise InputError(
+            f"Sampler {self.name!r} has no density; compare it by its draws, or use a sampler "
+            "with has_density."
+        )
+
+    def fit(self, z: Any) -> Self:
+        """Learn the law from codes (n, d), finite; whatever was learnt before is forgotten."""
+        for learnt in [key for key in vars(self) if key.endswith("_")]:
+            delattr(self, learnt)
+        z = check_codes(z)
+        self._fit(z)
+        self.latent_dim_ = int(z.shape[1])
+        return self
+
+    def sample(self, n: int, *, seed: int = 0) -> np.ndarray:
+        """Draw n codes, float32, shape (n, d), from one fast stream."""
+        check_fitted(self)
+        n = check_count(n)
+        noise = StreamNoise(check_seed(seed))
+        codes = np.empty((n, self.latent_dim_), dtype=np.float32)
+        for start in range(0, n, _STREAM_ROWS):
+            noise.rows = min(_STREAM_ROWS, n - start)
+            codes[start : start + noise.rows] = self._draw(noise)
+        return codes
+
+    def sample_at(self, seeds: Iterable[int]) -> np.ndarray:
+        """Draw one code per seed, float32, shape (len(seeds), d); row i depends on seeds[i] only.
+
+        Args:
+            seeds: Integers from 0 to 2^64 - 1.
+        """
+        check_fitted(self)
+        seeds = check_seeds(seeds)
+        codes = np.empty((len(seeds), self.latent_dim_), dtype=np.float32)
+        for start in range(0, len(seeds), _SEEDED_ROWS):
+            part = seeds[start : start + _SEEDED_ROWS]
+            drawn = self._draw(SeededNoise(part, _SEEDED_ROWS))
+            codes[start : start + len(part)] = drawn[: len(part)]
+        return codes
+
+    def log_prob(self, z: Any) -> np.ndarray:
+        """Return the log-density of codes (n, d) in nats, shape (n,); -inf outside the support."""
+        check_fitted(self)
+        z = check_codes(z, min_samples=1, latent_dim=self.latent_dim_)
+        blocks = [self._log_density(block.astype(np.float64)) for block in row_blocks(z)]
+        return np.concatenate(blocks)
+
+    def score(self, z: Any) -> float:
+        """Return the mean log-likelihood per code in nats (higher is better)."""
+        return float(self.log_prob(z).mean())
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the fitted sampler and return the stem it was written under.
+
+        Two files, each replaced atomically: `<stem>.safetensors` with the learned arrays and
+        `<stem>.json` with name, options, learned numbers and the digest of the first.
+
+        Args:
+            path: A stem such as `samplers/gaussian`; in an existing folder the sampler's own name
+                is used.
+        """
+        from safetensors.numpy import save as to_bytes
+
+        check_fitted(self)
+        stem = self._stem(Path(path))
+        learnt = {key: value for key, value in vars(self).items() if key.endswith("_")}
+        arrays = {
+            k: np.ascontiguousarray(v) for k, v in learnt.items() if isinstance(v, np.ndarray)
+        }
+        tensors = to_bytes(arrays)
+        record = {
+            "sampler": self.name,
+            "options": self.get_params(),
+            "learnt": {key: value for key, value in learnt.items() if key not in arrays},
+            "sha256": hashlib.sha256(tensors).hexdigest(),
+            "latentshape": __version__,
+            "numpy": np.__version__,
+        }
+        _replace(_with_suffix(stem, ".safetensors"), tensors)
+        _replace(
+            _with_suffix(stem, ".json"),
+            json.dumps(record, indent=1, default=lambda scalar: scalar.item()).encode(),
+        )
+        return stem
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "Sampler":
+        """Return the sampler that `save` wrote under a stem."""
+        from safetensors.numpy import load as from_bytes
+
+        from latentshape.samplers import make_sampler
+
+        stem = Path(path)
+        if stem.is_dir() and cls is not Sampler:
+            stem = stem / cls.name
+        record, tensors = _read(stem)
+        sampler = make_sampler(record["sampler"], **record["options"])
+        if not isinstance(sampler, cls):
+            raise InputError(
+                f"'{stem}' holds the sampler {record['sampler']!r}, not {cls.name!r}; "
+                "load it with Sampler.load."
+            )
+        for key, value in {**record["learnt"], **from_bytes(tensors)}.items():
+            setattr(sampler, key, value)
+        return sampler
+
+    def _stem(self, path: Path) -> Path:
+        return path / self.name if path.is_dir() else path
+
+
+def _with_suffix(stem: Path, suffix: str) -> Path:
+    return stem.with_name(stem.name + suffix)
+
+
+def _read(stem: Path) -> tuple[dict[str, Any], bytes]:
+    """Read both files of a sampler and see that they belong together."""
+    try:
+        text = _with_suffix(stem, ".json").read_text(encoding="utf-8")
+        tensors = _with_suffix(stem, ".safetensors").read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"A saved sampler is two files, '{stem}.json' and '{stem}.safetensors'; "
+            f"reading failed: {error.strerror}: '{error.filename}'. Give the stem that save used."
+        ) from error
+    try:
+        record = json.loads(text)
+        wanted = {"sampler", "options", "learnt", "sha256"}
+        complete = isinstance(record, dict) and wanted <= set(record)
+    except json.JSONDecodeError:
+        complete = False
+    if not complete:
+        raise InputError(
+            f"'{stem}.json' is not a saved sampler; fit the sampler and save it again."
+        )
+    if hashlib.sha256(tensors).hexdigest() != record["sha256"]:
+        raise InputError(
+            f"'{stem}.safetensors' and '{stem}.json' do not belong together (digests differ); "
+            "fit the sampler and save it again."
+        )
+    return record, tensors
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -102,7 +102,9 @@ def test_factors_are_declared_once_and_parents_first():
         assert factor.low < factor.high
         assert factor.meaning
         assert sum(weight**2 for _, weight in factor.given) < 1
-        assert all(COLUMN[parent] < j for parent, _ in factor.given)
+        for parent, _ in factor.given:
+            assert COLUMN[parent] < j
+            assert not FACTORS[COLUMN[parent]].given  # or the scores would lose their unit variance
 
 
 def test_factors_keep_to_their_declared_range(factors):

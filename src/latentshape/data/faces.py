@@ -8,8 +8,8 @@ hence independent of every other draw, and a score of unit variance
 
 .. math:: s_{ij} = \sqrt{1 - \sum_k w_{jk}^2} \; \Phi^{-1}(u_{ij}) + \sum_k w_{jk} s_{ik}
 
-whose few parents k (`male`, `age`, `skin_tone`, ...) make the correlations seen in people. The
-factor's law turns the score into its value.
+whose few independent parents k (`male`, `age`, `skin_tone`, ...) make the correlations seen in
+people. The factor's law turns the score into its value.
 
 *Painting.* Layers from back to front, in linear light, on a canvas that does not know its
 resolution: every edge is a signed distance d turned into coverage :math:`S(1/2 - d / b)`, with the
@@ -99,7 +99,7 @@ FACTORS: tuple[Factor, ...] = (
     # pose and light
     Factor("shift_x", "normal", -0.09, 0.09, "head further right"),
     Factor("shift_y", "normal", -0.08, 0.08, "head further down"),
-    Factor("scale", "normal", 0.89, 1.11, "head larger in the picture"),
+    Factor("scale", "normal", 0.87, 1.09, "head larger in the picture"),
     Factor("roll", "normal", -0.26, 0.26, "head tilted, in radians"),
     Factor("yaw", "normal", -1, 1, "head turned to the right of the picture"),
     Factor("pitch", "normal", -1, 1, "head bowed"),
@@ -159,7 +159,7 @@ FACTORS: tuple[Factor, ...] = (
     # beard
     Factor("beard", "binary", 0, 1, "full beard", (("male", 0.75),), 1.0),
     Factor("goatee", "binary", 0, 1, "chin beard", (("male", 0.75),), 1.15),
-    Factor("moustache", "binary", 0, 1, "moustache", (("male", 0.65), ("beard", 0.35)), 1.05),
+    Factor("moustache", "binary", 0, 1, "moustache", (("male", 0.8),), 1.0),
     Factor("beard_length", "uniform", 0, 1, "longer beard"),
     Factor("stubble", "rare", 0, 1, "darker shaved skin", (("male", 0.75),)),
     # worn
@@ -268,14 +268,14 @@ def _value(factor: Factor, score: NDArray[np.float64]) -> NDArray[np.float64]:
     if factor.law == "normal":
         unit = np.clip(0.5 + score / 6.0, 0.0, 1.0)
     elif factor.law == "bimodal":
-        unit = np.clip(0.5 + 0.4 * score, 0.0, 1.0)
+        unit = np.clip(0.5 + 0.35 * score, 0.0, 1.0)
     else:
         unit = _normal_cdf(score)
         unit = unit * unit * unit if factor.law == "rare" else unit
     return factor.low + (factor.high - factor.low) * unit
 
 
-def draw_factors(indices: ArrayLike | Iterable[int], seed: int = 0) -> Field:
+def draw_factors(indices: ArrayLike | Iterable[int], seed: int = 0) -> NDArray[np.float32]:
     """Draws the factors of faces by number: row i depends on `seed` and `indices[i]` alone.
 
     Args:
@@ -319,25 +319,29 @@ def _bald(f: _Columns) -> NDArray[np.bool_]:
     return f.hairline > 0.71
 
 
+def _hair_shows(f: _Columns) -> NDArray[np.bool_]:
+    return ~_bald(f) & ((f.hat < 0.5) | (f.hair_length > 0.3))
+
+
 _RULES: dict[str, Callable[[_Columns], NDArray[np.bool_]]] = {
     "5_o_Clock_Shadow": lambda f: (f.stubble > 0.55) & (f.beard < 0.5),
     "Arched_Eyebrows": lambda f: f.brow_arch > 0.85,
     "Bags_Under_Eyes": lambda f: f.wrinkles > 0.4,
     "Bald": lambda f: _bald(f) & (f.hat < 0.5),
-    "Bangs": lambda f: (f.fringe > 0.45) & (f.hairline < 0.25),
+    "Bangs": lambda f: (f.fringe > 0.45) & (f.hairline < 0.25) & (f.hat < 0.5),
     "Big_Lips": lambda f: f.lip_thickness > 1.2,
     "Big_Nose": lambda f: f.nose_width * f.nose_length > 1.18,
-    "Black_Hair": lambda f: (f.hair_dark > 0.72) & (f.hair_grey < 0.4) & ~_bald(f),
+    "Black_Hair": lambda f: (f.hair_dark > 0.72) & (f.hair_grey < 0.4) & _hair_shows(f),
     "Blond_Hair": lambda f: (
-        (f.hair_dark < 0.3) & (f.hair_grey < 0.4) & (f.hair_red < 0.5) & ~_bald(f)
+        (f.hair_dark < 0.3) & (f.hair_grey < 0.4) & (f.hair_red < 0.5) & _hair_shows(f)
     ),
     "Brown_Hair": lambda f: (
-        (f.hair_dark > 0.36) & (f.hair_dark < 0.68) & (f.hair_grey < 0.4) & ~_bald(f)
+        (f.hair_dark > 0.36) & (f.hair_dark < 0.68) & (f.hair_grey < 0.4) & _hair_shows(f)
     ),
     "Bushy_Eyebrows": lambda f: f.brow_thickness > 1.2,
     "Eyeglasses": lambda f: f.glasses > 0.5,
     "Goatee": lambda f: (f.goatee > 0.5) & (f.beard < 0.5),
-    "Gray_Hair": lambda f: (f.hair_grey > 0.5) & ~_bald(f),
+    "Gray_Hair": lambda f: (f.hair_grey > 0.5) & _hair_shows(f),
     "Heavy_Makeup": lambda f: (f.lipstick > 0.5) & (f.eye_makeup > 0.6),
     "Male": lambda f: f.male > 0.5,
     "Mouth_Slightly_Open": lambda f: f.mouth_open > 0.2,
@@ -346,11 +350,11 @@ _RULES: dict[str, Callable[[_Columns], NDArray[np.bool_]]] = {
     "No_Beard": lambda f: (f.beard < 0.5) & (f.goatee < 0.5),
     "Oval_Face": lambda f: (f.jaw < 0.05) & (f.face_height > f.face_width),
     "Pale_Skin": lambda f: f.skin_tone < 0.12,
-    "Receding_Hairline": lambda f: f.hairline > 0.35,
+    "Receding_Hairline": lambda f: (f.hairline > 0.35) & (f.hat < 0.5),
     "Rosy_Cheeks": lambda f: f.blush > 0.45,
     "Smiling": lambda f: f.smile > 0.4,
-    "Straight_Hair": lambda f: (f.hair_waves < 0.3) & ~_bald(f),
-    "Wavy_Hair": lambda f: (f.hair_waves > 0.6) & ~_bald(f),
+    "Straight_Hair": lambda f: (f.hair_waves < 0.3) & _hair_shows(f),
+    "Wavy_Hair": lambda f: (f.hair_waves > 0.6) & _hair_shows(f),
     "Wearing_Earrings": lambda f: f.earrings > 0.5,
     "Wearing_Hat": lambda f: f.hat > 0.5,
     "Wearing_Lipstick": lambda f: f.lipstick > 0.5,
@@ -392,7 +396,7 @@ _HAIR = _stops("e3c78f", "bf9153", "8a6038", "57361f", "33201a", "17120f")
 _IRIS = _stops("3a2113", "5b3a1d", "6d6232", "5d7a55", "5f87a6", "8fa9b8")
 _FRAME = _stops("141416", "2a1a14", "6b3418", "20304f", "a98a4a", "c9ccd1")
 _LIPSTICK = _stops("7c1f3f", "a81832", "c62a2f", "d2544c")
-_AUBURN, _GREY = _stops("9a4019", "c2bfba")
+_AUBURN, _GREY, _BROWN = _stops("9a4019", "c2bfba", "57361f")[..., None, None, None]
 
 
 def _ramp(stops: Field, t: Field) -> Field:
@@ -505,7 +509,7 @@ class _Scene:
     def body(self) -> tuple[Field, Field]:
         """Upright coordinates, centred under the chin whatever the roll."""
         dx, dy = self._frame
-        return dx + 0.75 * np.sin(self.f.roll) + 0 * dy, dy + 0 * dx
+        return dx + 0.75 * np.sin(self.f.roll), dy
 
     @cached_property
     def u(self) -> Field:
@@ -561,24 +565,20 @@ class _Scene:
     def light(self) -> tuple[Field, Field, Field]:
         """Unit vector towards the light."""
         x, y = self.f.light_x, self.f.light_y
-        norm = np.sqrt(x * x + y * y + 0.8)
-        return x / norm, y / norm, np.sqrt(np.float32(0.8)) / norm
+        norm = np.sqrt(x * x + y * y + 0.64)
+        return x / norm, y / norm, 0.8 / norm
 
     @cached_property
     def ambient(self) -> Field:
-        return (
-            self.f.exposure
-            * (0.40 - 0.27 * self.f.light_contrast)
-            * (1 - self.f.light_warmth * _tint(0.06, 0, -0.1))
-        )
+        f = self.f
+        strength = f.exposure * (0.40 - 0.27 * f.light_contrast)
+        return strength * (1 - f.light_warmth * _tint(0.06, 0, -0.1))
 
     @cached_property
     def key(self) -> Field:
-        return (
-            self.f.exposure
-            * (0.78 + 0.46 * self.f.light_contrast)
-            * (1 + self.f.light_warmth * _tint(0.06, 0, -0.12))
-        )
+        f = self.f
+        strength = f.exposure * (0.78 + 0.46 * f.light_contrast)
+        return strength * (1 + f.light_warmth * _tint(0.06, 0, -0.12))
 
     @cached_property
     def skin(self) -> Field:
@@ -589,13 +589,20 @@ class _Scene:
     @cached_property
     def hair(self) -> Field:
         """Hair's colour under full light: dark, then red, then grey."""
-        base = _ramp(_HAIR, self.f.hair_dark)
-        red = self.f.hair_red * (1 - 0.6 * self.f.hair_dark)
-        return _mixed(
-            _mixed(base, _AUBURN[:, None, None, None], red),
-            _GREY[:, None, None, None],
-            self.f.hair_grey,
-        )
+        f = self.f
+        red = f.hair_red * (1 - 0.6 * f.hair_dark)
+        young = _mixed(_ramp(_HAIR, f.hair_dark), _AUBURN, red)
+        return _mixed(young, _GREY, f.hair_grey)
+
+    @cached_property
+    def hair_length(self) -> Field:
+        """Length of the hair, which who goes bald wears short."""
+        return self.f.hair_length * (1 - 0.9 * np.minimum(1, 1.6 * self.f.hairline))
+
+    @cached_property
+    def long_hair(self) -> Field:
+        """From 0, hair that ends above the ears, to 1, hair that covers them."""
+        return np.clip(3 * self.hair_length - 0.6, 0, 1)
 
     @cached_property
     def nose_tip(self) -> Field:
@@ -606,11 +613,11 @@ class _Scene:
         """Level of the line between the lips."""
         return 0.53 + 0.35 * (self.chin - 0.88) + self.f.mouth_height + 0.4 * (self.nose_tip - 0.3)
 
-    def lit(self, albedo: Field, facing: Field) -> Field:
+    def lit(self, albedo: Field, facing: Number) -> Field:
         """Colour (3, n, rows, size) of a matt surface, `facing` being its clipped n·l."""
         return albedo * (self.ambient + self.key * facing)
 
-    def facing(self, nx: Field, ny: Field) -> Field:
+    def facing(self, nx: Field, ny: Number) -> Field:
         """n·l of the normal (nx, ny, 1 - (nx² + ny²)/2, normalised), clipped at 0."""
         lx, ly, lz = self.light
         nz = np.maximum(1 - 0.5 * (nx * nx + ny * ny), 0.1)
@@ -628,9 +635,8 @@ def _background(s: _Scene, canvas: Field) -> None:
     light = 0.03 + 0.75 * f.back_light * f.back_light
     near = _wheel(f.back_hue, 0.75 * f.back_vivid + 0.12, light)
     far = _wheel(f.back_hue + 0.2, 0.6 * f.back_vivid + 0.1, 0.55 * light + 0.12)
-    colour = _mixed(
-        near, far, _cover(x * np.clip(4 * f.back_tilt, -1, 1) + 0.4 * y + 1.2 * f.back_fall, 1.1)
-    )
+    across = x * np.clip(4 * f.back_tilt, -1, 1) + 0.4 * y
+    colour = _mixed(near, far, _cover(across + 1.2 * f.back_fall, 1.1))
     slope = 1 + 0.35 * f.back_tilt * x + 0.35 * f.back_fall * y
     pool = 0.8 + 0.35 * _bell(0.7 * x - 0.5 * f.back_tilt, 0.7 * y + 0.3)
     canvas[...] = f.exposure * colour * (slope * pool)
@@ -640,37 +646,31 @@ def _body(s: _Scene, canvas: Field) -> None:
     """Neck and shoulders in skin, in the chin's shadow, then clothes with their neckline."""
     f, (x, y) = s.f, s.body
     across = np.abs(x)
-    shoulder = 1.0 + 0.42 * np.maximum(across - f.neck_width, 0) - y
+    shoulder = 0.95 + 0.38 * np.maximum(across - f.neck_width, 0) - y
     neck = across - f.neck_width - 0.25 * np.square(np.maximum(y - 0.75, 0))
     skin = np.minimum(neck, 0.9 * shoulder)
-    facing = s.facing(np.clip(x / f.neck_width, -1.2, 1.2) * 0.75, 0 * y + 0.15)
+    facing = s.facing(np.clip(x / f.neck_width, -1.2, 1.2) * 0.75, 0.15)
     lx, ly, _ = s.light
     shadow = _cover(y - 1.07 + 0.25 * np.square(x - 0.3 * lx) + 0.1 * ly, 0.34)
-    colour = s.lit(s.skin * _tint(0.93, 0.88, 0.85), facing * (1 - 0.8 * shadow)) * (
-        1 - 0.45 * shadow
-    )
-    _paint(canvas, _cover(skin, s.pixel), colour)
+    colour = s.lit(s.skin * _tint(0.93, 0.88, 0.85), facing * (1 - 0.8 * shadow))
+    _paint(canvas, _cover(skin, s.pixel), colour * (1 - 0.45 * shadow))
 
     depth = 0.05 + 0.28 * f.neckline
-    opening = _squircle(
-        x / (f.neck_width + 0.06), (y - 0.98) / depth, f.neck_width + 0.06, depth, 0
-    )
+    wide = f.neck_width + 0.06
+    opening = _squircle(x / wide, (y - 0.93) / depth, wide, depth, 0)
     cloth = np.maximum(shoulder * 0.9, -opening)
     fabric = _wheel(f.clothes_hue, 0.8 * f.clothes_vivid, 0.02 + 0.75 * np.square(f.clothes_light))
     folds = 0.85 + 0.15 * np.sin(7 * x + 9 * y + 6 * f.clothes_hue)
     seam = 1 - 0.35 * _cover(np.abs(opening - 0.03) - 0.006, 0.02 + s.pixel)
-    _paint(
-        canvas,
-        _cover(cloth, s.pixel),
-        s.lit(fabric, s.facing(0.6 * x, 0 * y - 0.35) * folds * seam),
-    )
+    facing = s.facing(0.6 * x, -0.35) * folds * seam
+    _paint(canvas, _cover(cloth, s.pixel), s.lit(fabric, facing))
 
 
 def _ears(s: _Scene, canvas: Field) -> None:
     """Ears behind the cheeks; the one on the far side goes out of sight with yaw."""
     f = s.f
     side = np.sign(s.u)
-    centre = s.width * 0.985 - 0.07 * f.yaw * side
+    centre = s.width * 0.985 - 0.06 * f.yaw * side - 0.13 * s.long_hair  # long hair lies over them
     half_x, half_y = 0.085 * f.ear_size, 0.155 * f.ear_size
     ex = (np.abs(s.u) - centre - 0.10 * (0.08 - s.v)) / half_x
     ey = (s.v - 0.08) / half_y
@@ -699,22 +699,17 @@ def _hair_outline(s: _Scene) -> tuple[Field, Field, Field]:
     bald = _baldness(f)
     full = f.hair_volume * (1 - 0.75 * _has(f.hat)) * (1 - np.minimum(1, 1.4 * f.hairline))
     top = _SKULL - 0.06 - 0.14 * full - 0.06 * curls * full + 0.42 * bald
-    length = f.hair_length * (1 - 0.9 * np.minimum(1, 1.6 * f.hairline))
+    length, long = s.hair_length, s.long_hair
     end = 0.14 + 1.45 * length * length + 0.35 * length
-    long = np.clip(3 * length - 0.6, 0, 1)
     half = s.width + 0.035 - 0.015 * bald + 0.10 * full * (0.4 + 0.6 * long) + 0.05 * long
     swing = long * (0.04 * np.sin(5 * s.v + 6 * f.hair_phase) * f.hair_waves + 0.05 * s.v)
-    x = (s.u - 0.03 * f.yaw) / (
-        half + np.where(s.v > centre, swing, 0) * np.minimum(1, 4 * np.abs(s.v - centre))
-    )
+    x = (s.u - 0.03 * f.yaw) / (half + swing * np.clip(4 * (s.v - centre), 0, 1))
     above = (s.v - centre) / (centre - top)
     below = (s.v - centre) / (end - centre)
     y = np.where(s.v < centre, above, below * below)
     distance = _squircle(x, y, half, np.where(s.v < centre, centre - top, end - centre), 0.25)
-    ripple = (
-        0.028 * curls * np.sin(9 * x + 11 * s.v + 6 * f.hair_phase) * np.sin(8 * s.v - 7 * x + 3)
-    )
-    return distance + ripple, x, np.where(s.v < centre, above, 0.25 * below)
+    ripple = np.sin(9 * x + 11 * s.v + 6 * f.hair_phase) * np.sin(8 * s.v - 7 * x + 3)
+    return distance + 0.028 * curls * ripple, x, np.where(s.v < centre, above, 0.25 * below)
 
 
 def _hair_opening(s: _Scene) -> Field:
@@ -728,11 +723,8 @@ def _hair_opening(s: _Scene) -> Field:
     jag = 0.018 * f.fringe * np.sin(24 * s.p + 9 * f.hair_phase) - part * 0.8 * x
     y = np.minimum(0, (s.q + jag - level) / (level - line))
     curtain = np.clip(2.5 * f.hair_length - 0.8, 0, 1) * f.hair_volume
-    square = (
-        0.3
-        + 0.45 * np.maximum(f.fringe, np.minimum(1, 1.5 * f.hairline))
-        - 1.1 * curtain * (1 - f.fringe)
-    )
+    corners = np.maximum(f.fringe, np.minimum(1, 1.5 * f.hairline))
+    square = 0.3 + 0.45 * corners - 1.1 * curtain * (1 - f.fringe)
     return _squircle(x, y, half, level - line, square)
 
 
@@ -849,7 +841,8 @@ def _complexion(s: _Scene, canvas: Field) -> None:
     smile = np.maximum(f.smile, 0)
     cheek = _bell((s.a - 0.32) / 0.15, (s.q - 0.24 + 0.04 * smile) / 0.11)
     _darken(canvas, cheek * (0.06 + 0.42 * f.blush), (0.1, 0.75, 0.6))
-    dots = np.sin(41 * s.p + 3 * np.sin(17 * s.q)) * np.sin(43 * s.q + 3 * np.sin(19 * s.p))
+    down, up = 37 * s.p + 15 * s.q + np.sin(9 * s.q), 41 * s.q - 13 * s.p + np.sin(8 * s.p)
+    dots = np.sin(down) * np.sin(up)
     area = _bell(s.a / 0.42, (s.q - 0.2) / 0.13)
     _darken(canvas, 0.36 * f.freckles * area * _cover(0.5 - dots, 0.6), (0.5, 0.8, 0.9))
     jaw = _cover(0.60 - 0.9 * s.a - s.q, 0.2) * _cover(s.head, s.pixel)
@@ -869,9 +862,8 @@ def _age_lines(s: _Scene) -> Field:
     start = s.q - s.nose_tip
     fold = s.a - (0.105 * f.nose_width + 0.55 * np.maximum(start, 0) + 0.02 * smile)
     along = _bell((start - 0.11) / 0.11, fold / 0.028)
-    crow = _bell((s.a - f.eye_distance - 0.17) / 0.05, s.q / 0.05) * _cover(
-        0.4 - np.sin(90 * s.q), 1.0
-    )
+    feet = _cover(0.4 - np.sin(90 * s.q), 1.0)
+    crow = _bell((s.a - f.eye_distance - 0.17) / 0.05, s.q / 0.05) * feet
     return (
         0.22 * f.wrinkles * forehead
         + (0.05 + 0.08 * f.age + 0.26 * f.wrinkles) * bags
@@ -910,18 +902,13 @@ def _eyes(s: _Scene, canvas: Field) -> None:
     _paint(canvas, white, s.lit(_tint(0.80, 0.76, 0.73), 0.55 * shade) * shade)
     look = np.sign(s.p) * x - f.gaze_x - 0.12 * f.yaw
     radius = np.sqrt(look * look + np.square(y + 0.07))
-    iris = (
-        _ramp(_IRIS, f.eye_colour)
-        * (1.25 - 0.9 * _cover(0.42 - radius, 0.22))
-        * (0.7 + 0.9 * _bell(radius, y - 0.3))
-    )
+    ring = (1.25 - 0.9 * _cover(0.42 - radius, 0.22)) * (0.7 + 0.9 * _bell(radius, y - 0.3))
+    iris = _ramp(_IRIS, f.eye_colour) * ring
     _paint(canvas, white * _cover((radius - 0.52) * half, s.pixel), s.lit(iris, 0.7 * shade))
     _paint(canvas, white * _cover((radius - 0.23) * half, s.pixel), _tint(0.004, 0.004, 0.005))
     lx, ly, _ = s.light
-    glint = np.square(look - 0.28 * lx - 0.05) + np.square(y + 0.22 + 0.1 * ly)
-    _paint(
-        canvas, 0.9 * white * _cover((np.sqrt(glint) - 0.12) * half, s.pixel + 0.01), s.key + 0 * y
-    )
+    glint = np.sqrt(np.square(look - 0.28 * lx - 0.05) + np.square(y + 0.22 + 0.1 * ly))
+    _paint(canvas, 0.9 * white * _cover((glint - 0.12) * half, s.pixel + 0.01), s.key)
 
     thick = 0.007 + 0.014 * f.eye_makeup
     lash = np.maximum(np.abs(y - top) * half - thick, (np.abs(x - 0.06) - 1.1) * half)
@@ -935,17 +922,13 @@ def _brows(s: _Scene, canvas: Field) -> None:
     f = s.f
     half = 0.150
     x = (s.a - f.eye_distance - 0.012) / half
-    middle = (
-        -0.150
-        - 0.022 * f.brow_height
-        - 0.035 * f.brow_arch * (0.6 - np.square(x - 0.25))
-        + 0.01 * f.male
-    )
+    arch = 0.6 - np.square(x - 0.25)
+    middle = -0.150 - 0.022 * f.brow_height - 0.035 * f.brow_arch * arch + 0.01 * f.male
     thick = 0.021 * f.brow_thickness * np.clip(0.95 - 0.4 * x, 0.2, 1.15) + 0.004
     distance = np.maximum(np.abs(s.q - middle) - thick, (np.abs(x) - 1) * half * 0.7)
-    colour = np.minimum(_mixed(s.hair, _HAIR[3][:, None, None, None], 0.55), 0.7 * s.skin)
+    colour = np.minimum(_mixed(s.hair, _BROWN, 0.55), 0.7 * s.skin)
     dense = 0.55 + 0.22 * f.brow_thickness
-    _paint(canvas, dense * _cover(distance, 0.022 + s.pixel), s.lit(colour * 0.8, 0.5 + 0 * x))
+    _paint(canvas, dense * _cover(distance, 0.022 + s.pixel), s.lit(colour * 0.8, 0.5))
 
 
 def _nose(s: _Scene, canvas: Field) -> None:
@@ -957,32 +940,23 @@ def _nose(s: _Scene, canvas: Field) -> None:
     wing = 0.088 * (0.45 + 0.55 * f.nose_width)
     below = s.q - s.nose_tip
     shadow = _bell((p + 0.10 * lx) / (1.25 * wing), (below - 0.075) / 0.03)
-    side = _bell(
-        (p + 0.085 * np.sign(lx) * np.minimum(1, 6 * np.abs(lx))) / 0.05, (below + 0.10) / 0.16
-    )
-    _darken(
-        canvas,
-        0.32 * shadow + 0.2 * np.minimum(1, 3 * np.abs(lx)) * side * (0.3 + 0.7 * f.light_contrast),
-    )
+    side = _bell((p + 0.085 * np.clip(6 * lx, -1, 1)) / 0.05, (below + 0.10) / 0.16)
+    side *= np.minimum(1, 3 * np.abs(lx)) * (0.3 + 0.7 * f.light_contrast)
+    _darken(canvas, 0.32 * shadow + 0.2 * side)
     _darken(canvas, 0.72 * _bell((a - 0.6 * wing) / (0.36 * wing), (below - 0.038) / 0.016))
-    crease = np.sqrt(
-        np.square((a - 0.72 * wing) / (0.55 * wing)) + np.square((below - 0.01) / 0.05)
-    )
-    _darken(
-        canvas,
-        0.28 * _cover(np.abs(crease - 1) * 0.04 - 0.004, 0.03) * _cover(0.5 * wing - a, 0.03),
-    )
+    around = np.square((a - 0.72 * wing) / (0.55 * wing)) + np.square((below - 0.01) / 0.05)
+    crease = _cover(np.abs(np.sqrt(around) - 1) * 0.04 - 0.004, 0.03)
+    _darken(canvas, 0.28 * crease * _cover(0.5 * wing - a, 0.03))
 
 
 @dataclass(frozen=True)
 class _Lips:
-    """Shapes of the mouth: distances to both lips together and to the gap between them."""
+    """The mouth: x along it, distances to lips and to the gap, way below the lips' line."""
 
     x: Field
     outline: Field
     gap: Field
     below: Field
-    line: Field
 
 
 def _lips(s: _Scene) -> _Lips:
@@ -1002,9 +976,7 @@ def _lips(s: _Scene) -> _Lips:
     ends = (np.abs(x) - 1) * half
     outline = np.maximum(np.maximum(top - s.q, s.q - bottom) * 0.9, ends)
     inner = np.maximum(middle - open_ * 0.4 * arch - s.q, s.q - middle - open_ * arch)
-    return _Lips(
-        x, outline, np.maximum(inner * 0.9, ends + 0.02), s.q - middle, np.abs(s.q - middle)
-    )
+    return _Lips(x, outline, np.maximum(inner * 0.9, ends + 0.02), s.q - middle)
 
 
 def _mouth(s: _Scene, canvas: Field) -> None:
@@ -1015,28 +987,23 @@ def _mouth(s: _Scene, canvas: Field) -> None:
     made_up = _mixed(natural, _ramp(_LIPSTICK, f.lipstick_hue), 0.82)
     colour = np.where(f.lipstick > 0.5, made_up, natural)
     roundness = lips.below / (0.06 * f.lip_thickness + 0.05 * f.mouth_open)
-    facing = np.clip(
-        0.62 + 0.55 * roundness - 0.75 * np.square(np.maximum(roundness - 0.35, 0)), 0.25, 0.95
-    )
+    fall = np.square(np.maximum(roundness - 0.35, 0))
+    facing = np.clip(0.62 + 0.55 * roundness - 0.75 * fall, 0.25, 0.95)
     gloss = _bell(1.6 * lips.x, (roundness - 0.55) / 0.28) * (0.05 + 0.07 * _has(f.lipstick))
     _darken(canvas, 0.22 * _bell(lips.x / 0.75, (roundness - 1.35) / 0.35))
-    _paint(
-        canvas, 0.95 * _cover(lips.outline, s.pixel + 0.012), s.lit(colour, facing) + s.key * gloss
-    )
+    shining = s.lit(colour, facing) + s.key * gloss
+    _paint(canvas, 0.95 * _cover(lips.outline, s.pixel + 0.012), shining)
 
     gap = _cover(lips.gap, s.pixel) * np.minimum(1, 12 * f.mouth_open)
-    _paint(canvas, gap, s.lit(_tint(0.10, 0.025, 0.025), 0.3 + 0 * lips.x))
+    _paint(canvas, gap, s.lit(_tint(0.10, 0.025, 0.025), 0.3))
     bite = 0.048 * f.mouth_open + 0.02 * np.maximum(f.smile, 0) * np.minimum(1, 4 * f.mouth_open)
     teeth = np.maximum(lips.gap, lips.below - bite + 0.012)
-    _paint(
-        canvas,
-        gap * _cover(teeth + 0.004, s.pixel),
-        s.lit(_tint(0.78, 0.74, 0.67), 0.62 - 0.35 * lips.x * lips.x),
-    )
+    enamel = s.lit(_tint(0.78, 0.74, 0.67), 0.62 - 0.35 * lips.x * lips.x)
+    _paint(canvas, gap * _cover(teeth + 0.004, s.pixel), enamel)
     closed = 1 - np.minimum(1, 6 * f.mouth_open)
-    seam = np.maximum(lips.line - 0.004, (np.abs(lips.x) - 0.98) * 0.2)
+    seam = np.maximum(np.abs(lips.below) - 0.004, (np.abs(lips.x) - 0.98) * 0.2)
     _darken(canvas, (0.2 + 0.5 * closed) * _cover(seam, 0.014 + s.pixel) * (0.25 + 0.75 * closed))
-    corner = _bell((np.abs(lips.x) - 1.0) / 0.12, lips.line / 0.022)
+    corner = _bell((np.abs(lips.x) - 1.0) / 0.12, lips.below / 0.022)
     _darken(canvas, 0.4 * corner)
 
 
@@ -1050,8 +1017,8 @@ def _beard(s: _Scene, canvas: Field) -> None:
     f = s.f
     lips = _lips(s)
     longer = 0.015 + 0.10 * f.beard_length * _cover(0.62 - s.v, 0.4)
-    jaw = np.maximum(0.66 - 1.02 * s.a - s.q, s.head - longer)
-    full = _cover(jaw, 0.07) * (f.beard > 0.5)
+    jaw = np.maximum(0.60 - 0.2 * s.a - 1.25 * s.a * s.a - s.q, s.head - longer)
+    full = _cover(jaw, 0.10) * (f.beard > 0.5)
     tuft = _squircle(s.p / 0.19, (s.q - s.chin + 0.10) / 0.2, 0.19, 0.2, 0.2)
     chin = _cover(np.maximum(tuft, s.head - longer), 0.06) * (f.goatee > 0.5)
     droop = lips.below + 0.062 + 0.5 * f.lip_thickness * 0.04 - 0.22 * s.a * s.a * 4
@@ -1064,7 +1031,7 @@ def _beard(s: _Scene, canvas: Field) -> None:
         s.pixel - 0.03, 0.02
     )
     facing = s.facing(s.x * 0.8, s.y * 0.6) * strands
-    _paint(canvas, (0.86 + 0.1 * f.beard_length) * cover, s.lit(0.85 * s.hair, 0.85 * facing))
+    _paint(canvas, 0.94 * cover, s.lit(0.85 * s.hair, 0.85 * facing))
 
 
 def _glasses(s: _Scene, canvas: Field) -> None:
@@ -1122,10 +1089,10 @@ def _earrings(s: _Scene, canvas: Field) -> None:
     f = s.f
     side = np.sign(s.u)
     centre = s.width * 0.99 - 0.05 * f.yaw * side
-    x, y = (np.abs(s.u) - centre) / 0.032, (s.v - 0.285 * f.ear_size - 0.02) / 0.05
+    x, y = (np.abs(s.u) - centre) / 0.028, (s.v - 0.275 * f.ear_size - 0.02) / 0.042
     metal = _mixed(_tint(0.95, 0.72, 0.30), _tint(0.9, 0.9, 0.92), f.glasses_hue)
     facing = 0.35 + 0.9 * _bell(1.5 * (x * side - 0.2), 1.5 * (y + 0.3))
-    drop = _squircle(x, y, 0.032, 0.05, 0)
+    drop = _squircle(x, y, 0.028, 0.042, 0)
     _paint(canvas, _cover(drop, s.pixel), s.lit(metal, facing))
 
 

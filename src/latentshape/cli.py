@@ -1,0 +1,229 @@
+"""The command line: it parses, calls one function, and prints; nothing else lives here.
+
+Options of ``run`` and ``train`` are the fields of the config dataclasses, so a new field is a new flag.
+Heavy imports wait until a command runs: ``--help`` costs no torch.
+
+Exit codes: 0 done; 2 a mistake that you can mend, said in one sentence; 130 interrupted, and the same
+command goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import errno
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from latentshape import __version__
+from latentshape.config import PRESETS, Config, field_sections, make_config
+from latentshape.errors import InputError, Interrupted
+from latentshape.samplers import SAMPLERS
+
+__all__ = ["main"]
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with its usage errors in our manner: the sentence, and where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"latentshape: {message}. See: {self.prog} --help\n")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """``32,64,128`` as a tuple."""
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers such as 32,64,128, got {text!r}"
+        ) from None
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--preset", default="faces-64", help=f"one of {', '.join(PRESETS)} [faces-64]"
+    )
+    for name, (section, field) in field_sections().items():
+        flag = "--" + name.replace("_", "-")
+        # "-n" is what a user of `sample` knows; the scorecard's n needs a name of its own.
+        flag = {"--n": "--judged", "--draws": "--judged-draws"}.get(flag, flag)
+        group = next((g for g in parser._action_groups if g.title == section), None)
+        group = group or parser.add_argument_group(section)
+        kind: dict[str, Any] = {"metavar": _metavar(field), "type": type(field.default)}
+        if isinstance(field.default, bool):
+            kind = {"action": argparse.BooleanOptionalAction}
+        elif isinstance(field.default, tuple):
+            kind["type"] = _numbers
+        group.add_argument(
+            flag,
+            dest=name,
+            default=None,
+            help=f"{field.metadata['help']} {_default(field)}",
+            **kind,
+        )
+
+
+def _metavar(field: dataclasses.Field[Any]) -> str:
+    if isinstance(field.default, tuple):
+        return "N,N,..."
+    return {"int": "N", "float": "X"}.get(type(field.default).__name__, "NAME")
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if isinstance(field.default, tuple):
+        return f"[{','.join(map(str, field.default))}]" if field.default else ""
+    return f"[{field.default}]"
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="latentshape",
+        description="See the shape of a latent space, and sample from it.",
+        epilog="Start with: latentshape run   (procedural faces, a few minutes, no download)",
+    )
+    parser.add_argument("--version", action="version", version=f"latentshape {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+
+    def verb(name: str, help_text: str, *, run: bool = True) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=help_text, description=help_text)
+        if run:
+            sub.add_argument("run", metavar="RUN", type=Path, help="run folder, e.g. runs/faces")
+        return sub
+
+    for name, text in (
+        ("run", "train, encode, analyze, evaluate and report: the main job"),
+        ("train", "train an autoencoder into a run folder; the same command again resumes"),
+    ):
+        sub = verb(name, text, run=False)
+        sub.add_argument(
+            "--out", type=Path, default=Path("runs/faces"), help="run folder [runs/faces]"
+        )
+        sub.add_argument(
+            "--dry-run", action="store_true", help="print the resolved config and stop"
+        )
+        _add_config(sub)
+    sub = verb("encode", "the codes of every split")
+    sub.add_argument("--data", metavar="SPEC", help="other images than the run's own")
+    sub = verb("analyze", "measure the codes: shape.json and figures", run=False)
+    sub.add_argument("codes", metavar="RUN|codes.npy", type=Path, help="a run, or any (n, d) array")
+    sub.add_argument("--out", type=Path, help="where to write, for an array [beside it]")
+    sub = verb("sample", "draw new codes and decode them")
+    sub.add_argument("--sampler", default="gaussian", help=f"{', '.join(SAMPLERS)} [gaussian]")
+    sub.add_argument("-n", type=int, default=64, metavar="N", help="how many pictures [64]")
+    sub.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="picture i is drawn from seed + i [0]"
+    )
+    sub.add_argument("--out", type=Path, help="folder [RUN/samples/SAMPLER]")
+    sub.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE",
+        help="an option of the sampler, e.g. temperature=0.8; may be repeated",
+    )  # fmt: skip
+    verb("evaluate", "judge every sampler: scorecard.json")
+    verb("report", "one self-contained report.html")
+    return parser
+
+
+def _config(given: argparse.Namespace) -> Config:
+    options = {name: getattr(given, name) for name in field_sections()}
+    return make_config(given.preset, **options)
+
+
+def _sampler_options(pairs: Sequence[str]) -> dict[str, Any]:
+    options = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"Expected --option NAME=VALUE, got {pair!r}.")
+        try:
+            options[name] = json.loads(value)
+        except json.JSONDecodeError:
+            options[name] = value
+    return options
+
+
+def _make(given: argparse.Namespace) -> None:
+    from latentshape import pipeline
+
+    config = _config(given)
+    if given.dry_run:
+        print(json.dumps(config.to_dict(), indent=1))
+        return
+    if given.verb == "train":
+        run = pipeline.train_run(config, given.out)
+        print(run.model_path)
+        return
+    run = pipeline.run_all(config, given.out)
+    from latentshape.report import scorecard_text
+
+    print(scorecard_text(run))
+    print(f"Report: {run.report_path}")
+
+
+def _use(given: argparse.Namespace) -> None:
+    from latentshape import pipeline
+    from latentshape.runs import RunFolder
+
+    run = RunFolder.open(given.run)
+    if given.verb == "encode":
+        pipeline.encode_run(run, given.data)
+        print(run.codes_path)
+    elif given.verb == "sample":
+        out = given.out or run.samples_path / given.sampler
+        options = _sampler_options(given.option)
+        print(pipeline.sample_run(run, given.sampler, given.n, given.seed, out, **options))
+    elif given.verb == "evaluate":
+        pipeline.evaluate_run(run)
+        from latentshape.report import scorecard_text
+
+        print(scorecard_text(run))
+    else:
+        print(pipeline.report_run(run))
+
+
+def _analyze(given: argparse.Namespace) -> None:
+    from latentshape import pipeline
+    from latentshape.runs import RunFolder
+
+    if given.codes.is_dir():
+        run = RunFolder.open(given.codes)
+        pipeline.analyze_run(run)
+        print(run.shape_path)
+        return
+    from latentshape.codes import load_array
+
+    out = given.out or given.codes.with_suffix("")
+    pipeline.analyze_codes(load_array(given.codes), out)
+    print(out / "shape.json")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        arguments: Words after the program's name; default: the process's own.
+    """
+    given = _parser().parse_args(arguments)
+    try:
+        {"run": _make, "train": _make, "analyze": _analyze}.get(given.verb, _use)(given)
+    except InputError as error:
+        print(f"latentshape: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        print(
+            f"latentshape: cannot write{place}: {os.strerror(error.errno)}. What was complete is kept; "
+            "make room or choose another place, then give the same command again.",
+            file=sys.stderr,
+        )
+        return 2
+    except (KeyboardInterrupt, Interrupted):
+        print("\nInterrupted. Give the same command again to go on from here.", file=sys.stderr)
+        return 130
+    return 0

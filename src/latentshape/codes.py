@@ -1,0 +1,151 @@
+"""Border 2: torch on one side, NumPy on the other. Every image is encoded once.
+
+The codes of each split lie in ``codes/`` as plain ``.npy`` files that any program can map: ``train.npy``
+(n, d) float32, ``train.ids.npy`` (n,) text, ``train.attributes.npy`` (n, k) int8, in the dataset's
+order. They are written batch by batch, so memory does not grow with the number of images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from latentshape.data import SPLITS, Dataset
+from latentshape.errors import InputError
+from latentshape.files import atomic_path, read_json, write_json
+from latentshape.images import to_images
+from latentshape.models.base import Autoencoder
+from latentshape.progress import bar
+
+__all__ = ["Codes", "encode_dataset", "encode_pixels", "load_array", "load_codes"]
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes of one split.
+
+    Attributes:
+        z: (n, d) float32, a memory map.
+        ids: (n,) image names.
+        split: Which split.
+        attributes: (n, k) int8 of -1 and 1 (0 unknown), or None.
+        attribute_names: The k names.
+    """
+
+    z: np.ndarray
+    ids: np.ndarray
+    split: str
+    attributes: np.ndarray | None = None
+    attribute_names: tuple[str, ...] = ()
+
+
+def encode_pixels(
+    model: Autoencoder, pixels: np.ndarray, rows: np.ndarray, out: np.ndarray, precision: str
+) -> None:
+    """The only encoding loop: fill ``out`` (len(rows), d) with the codes of ``pixels[rows]``.
+
+    Raises:
+        InputError: A code is not finite: the model has diverged.
+    """
+    from latentshape.training import autocast
+
+    device = next(model.parameters()).device
+    model.eval()
+    with bar(len(rows), "encoding") as progress:
+        for start in range(0, len(rows), BATCH):
+            chosen = rows[start : start + BATCH]
+            with torch.inference_mode(), autocast(device, precision):
+                z = model.encode(to_images(pixels[chosen], device)).float().cpu().numpy()
+            if not np.isfinite(z).all():
+                raise InputError(
+                    "The encoder gives codes that are not finite numbers: the model has diverged. "
+                    "Train again with a lower --learning-rate."
+                )
+            out[start : start + len(chosen)] = z
+            progress.update(len(chosen))
+
+
+def encode_dataset(
+    model: Autoencoder, dataset: Dataset, folder: Path, precision: str = "fp32"
+) -> None:
+    """Encode every split of a dataset into ``folder``; each file appears when it is whole.
+
+    Args:
+        model: A trained autoencoder.
+        dataset: Images of the model's size.
+        folder: ``codes/`` of a run.
+        precision: ``fp32``, or ``bf16`` where speed matters more than the last 0.4 % of a component.
+    """
+    for split in SPLITS:
+        rows = dataset.indices(split)
+        with atomic_path(folder / f"{split}.npy") as temporary:
+            out = np.lib.format.open_memmap(
+                temporary, mode="w+", dtype=np.float32, shape=(len(rows), model.latent_dim)
+            )
+            encode_pixels(model, dataset.pixels, rows, out, precision)
+            out.flush()
+            del out
+        _save_array(folder / f"{split}.ids.npy", dataset.ids[rows])
+        if dataset.attributes is not None:
+            _save_array(folder / f"{split}.attributes.npy", dataset.attributes[rows])
+    write_json(
+        folder / "index.json",
+        {"latent_dim": model.latent_dim, "attribute_names": list(dataset.attribute_names)},
+    )
+
+
+def _save_array(path: Path, array: np.ndarray) -> None:
+    with atomic_path(path) as temporary:
+        np.save(temporary, array, allow_pickle=False)
+
+
+def load_codes(folder: Path, split: str = "train") -> Codes:
+    """The codes of one split, mapped, not read.
+
+    Raises:
+        InputError: The split was never encoded, or its files are damaged.
+    """
+    path = folder / f"{split}.npy"
+    if not path.exists():
+        raise InputError(f"There are no codes at {path}. Make them with: latentshape encode RUN")
+    attributes_path = folder / f"{split}.attributes.npy"
+    try:
+        z = np.load(path, mmap_mode="r", allow_pickle=False)
+        ids = np.load(folder / f"{split}.ids.npy", allow_pickle=False)
+        attributes = (
+            np.load(attributes_path, allow_pickle=False) if attributes_path.exists() else None
+        )
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"The codes in {folder} cannot be read ({error}). Delete the folder and run: "
+            "latentshape encode RUN"
+        ) from None
+    index = read_json(folder / "index.json")
+    return Codes(z, ids, split, attributes, tuple(index["attribute_names"]))
+
+
+def load_array(path: Path) -> np.ndarray:
+    """Codes (n, d) from any ``.npy`` file, mapped; ``shape.measure`` checks what is in it.
+
+    Raises:
+        InputError: No such file, or no plain array in it.
+    """
+    if not path.exists():
+        raise InputError(
+            f"There is nothing at {str(path)!r}: expected a run folder or a .npy file."
+        )
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"{str(path)!r} is not a .npy array ({error}). Save codes with numpy.save(path, z), "
+            "z of shape (n, d)."
+        ) from None
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{str(path)!r} is an archive of arrays; expected one .npy array (n, d).")
+    return array

@@ -1,0 +1,287 @@
+"""What a run was told to do: one frozen dataclass per stage, one line per preset.
+
+The same fields are the command line's flags (``latent_dim`` is ``--latent-dim``), the keys of
+``config.json`` in the run folder, and the arguments in Python. Order of authority: the defaults
+below < the preset < what was given explicitly. Everything here is plain Python, so that ``--help``
+needs neither torch nor NumPy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from latentshape.errors import InputError
+
+__all__ = [
+    "ACTIVATIONS",
+    "PRESETS",
+    "Config",
+    "DataConfig",
+    "EvaluationConfig",
+    "ModelConfig",
+    "TrainingConfig",
+    "make_config",
+]
+
+ACTIVATIONS = ("leaky-relu", "relu", "elu", "selu", "gelu", "silu", "tanh")
+SCHEDULES = ("one-cycle", "cosine", "constant")
+PRECISIONS = ("auto", "fp32", "bf16")
+MODELS = ("cae",)
+
+
+def _option(default: Any, help_text: str) -> Any:
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, and how they become squares of ``size`` pixels."""
+
+    data: str = _option("faces", "faces, faces:n=20000,seed=0, or a path (celeba:PATH to force)")
+    size: int = _option(64, "side of the square images in pixels, 28 to 256")
+    channels: int = _option(3, "3 for colour, 1 for grey")
+    crop: str = _option("auto", "auto, square, or a CelebA preset such as centre-140")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The convolutional autoencoder: encoder and decoder share these numbers, mirrored."""
+
+    model: str = _option("cae", "kind of autoencoder: " + ", ".join(MODELS))
+    latent_dim: int = _option(256, "number of components of a code")
+    filters: tuple[int, ...] = _option((32, 64, 128, 256), "maps of each encoder layer")
+    strides: tuple[int, ...] = _option((2,), "stride of each layer; one number stands for all")
+    kernel_size: int = _option(3, "side of every convolution kernel")
+    decoder_filters: tuple[int, ...] = _option(
+        (),
+        "maps of each decoder layer, then followed by a stride-1 convolution to the image; "
+        "default: the encoder's, mirrored",
+    )
+    activation: str = _option("leaky-relu", "one of " + ", ".join(ACTIVATIONS))
+    negative_slope: float = _option(0.2, "slope of leaky-relu below zero")
+    batch_norm: bool = _option(False, "normalise each layer's maps over the batch")
+
+    def layer_strides(self) -> tuple[int, ...]:
+        """One stride per encoder layer."""
+        return self.strides * len(self.filters) if len(self.strides) == 1 else self.strides
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the weights are found. The loss is the squared error alone."""
+
+    epochs: int = _option(20, "passes over the training images")
+    batch_size: int = _option(128, "images per step")
+    learning_rate: float = _option(2e-3, "peak rate of Adam")
+    schedule: str = _option("one-cycle", "one of " + ", ".join(SCHEDULES))
+    weight_decay: float = _option(0.0, "decoupled weight decay (AdamW); 0 is Adam")
+    flip: bool = _option(True, "mirror half of the training images (never the held-out ones)")
+    precision: str = _option("auto", "auto (bf16 where it is faster), fp32 or bf16")
+    seed: int = _option(0, "of the weights and of the order of the images")
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How many pictures the scorecard judges."""
+
+    n: int = _option(1000, "pictures per row and draw")
+    draws: int = _option(5, "independent draws behind each interval")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything a run needs to be repeated: ``config.json``, word for word."""
+
+    preset: str = "faces-64"
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain dictionaries, tuples as lists, ready for JSON."""
+        return _plain(dataclasses.asdict(self))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            InputError: A section or field is unknown or of the wrong type.
+        """
+        sections: dict[str, Any] = {}
+        for name, section in _SECTIONS.items():
+            given = values.get(name, {})
+            if not isinstance(given, Mapping):
+                raise InputError(f"Expected an object under {name!r} in the config, got {given!r}.")
+            known = {f.name: f for f in dataclasses.fields(section)}
+            for key in given:
+                if key not in known:
+                    raise InputError(f"The config has {name}.{key}, which this version lacks.")
+            sections[name] = section(
+                **{k: _coerce(f"{name}.{k}", v, getattr(section(), k)) for k, v in given.items()}
+            )
+        config = cls(preset=str(values.get("preset", "")), **sections)
+        check_config(config)
+        return config
+
+    def differences(self, other: Config) -> list[str]:
+        """Fields that differ, as ``training.epochs: 20 here, 30 there`` sentences."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return [
+            f"{section}.{key}: {theirs[section][key]!r} there, {value!r} now"
+            for section in _SECTIONS
+            for key, value in mine[section].items()
+            if theirs[section][key] != value
+        ]
+
+
+_SECTIONS: dict[str, Any] = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "training": TrainingConfig,
+    "evaluation": EvaluationConfig,
+}
+
+#: Each preset is one line; docs/results.md holds what it measured.
+PRESETS: dict[str, dict[str, Any]] = {
+    "faces-64": dict(data="faces:n=12000", size=64, latent_dim=128, filters=(32, 64, 128, 256), epochs=10),
+    "celeba-64": dict(data="celeba", size=64, latent_dim=256, filters=(32, 64, 128, 256), epochs=30),
+    # The network of the experiments: 96 px, 12x12x128 bottleneck, just over 10 million parameters.
+    "series-96": dict(data="celeba", size=96, latent_dim=256, filters=(64, 64, 128, 128), strides=(2, 2, 2, 1), decoder_filters=(128, 128, 64, 64), epochs=24),
+}  # fmt: skip
+
+
+def field_sections() -> dict[str, tuple[str, dataclasses.Field[Any]]]:
+    """Every option by name: the section it belongs to and its dataclass field."""
+    return {f.name: (name, f) for name, cls in _SECTIONS.items() for f in dataclasses.fields(cls)}
+
+
+def make_config(preset: str = "faces-64", **options: Any) -> Config:
+    """Defaults < preset < options, checked.
+
+    Args:
+        preset: A name in :data:`PRESETS`.
+        options: Any field of any section by its plain name, such as ``latent_dim=64``; an option
+            that is None counts as not given.
+
+    Raises:
+        InputError: Unknown preset or option, or values that do not fit together.
+
+    Example:
+        >>> make_config("faces-64", latent_dim=64).model.latent_dim
+        64
+    """
+    if preset not in PRESETS:
+        raise InputError(f"Unknown preset {preset!r}{_nearest(preset, PRESETS)}.")
+    sections = field_sections()
+    given = {k: v for k, v in options.items() if v is not None}
+    for key in given:
+        if key not in sections:
+            raise InputError(f"Unknown option {key!r}{_nearest(key, sections)}.")
+    merged = {**PRESETS[preset], **given}
+    nested: dict[str, Any] = {"preset": preset}
+    for key, value in merged.items():
+        nested.setdefault(sections[key][0], {})[key] = value
+    return Config.from_dict(nested)
+
+
+def check_config(config: Config) -> None:
+    """Refuse what cannot work, before anything is read or written.
+
+    Raises:
+        InputError: Naming the field, its value, and a value that would do.
+    """
+    data, model, training = config.data, config.model, config.training
+    _between("size", data.size, 28, 256)
+    if data.channels not in (1, 3):
+        raise InputError(f"channels must be 1 (grey) or 3 (colour), got {data.channels}.")
+    for name, value in (
+        ("latent_dim", model.latent_dim),
+        ("kernel_size", model.kernel_size),
+        ("epochs", training.epochs),
+        ("batch_size", training.batch_size),
+        ("n", config.evaluation.n),
+        ("draws", config.evaluation.draws),
+    ):
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, got {value}.")
+    _one_of("model", model.model, MODELS)
+    _one_of("activation", model.activation, ACTIVATIONS)
+    _one_of("schedule", training.schedule, SCHEDULES)
+    _one_of("precision", training.precision, PRECISIONS)
+    if not model.filters or min(model.filters) < 1:
+        raise InputError(f"filters must be positive numbers, one per layer, got {model.filters}.")
+    strides = model.layer_strides()
+    if len(strides) != len(model.filters) or min(strides) < 1:
+        raise InputError(
+            f"strides must be one positive number, or one for each of the {len(model.filters)} "
+            f"filters, got {model.strides}."
+        )
+    if model.decoder_filters and len(model.decoder_filters) != len(strides):
+        raise InputError(
+            f"decoder_filters must be one number for each of the {len(strides)} layers, got "
+            f"{model.decoder_filters}."
+        )
+    if model.kernel_size < max(strides) or (model.kernel_size % 2 == 0 and min(strides) == 1):
+        raise InputError(
+            f"kernel_size {model.kernel_size} does not fit strides {strides}: it must be at least "
+            "the largest stride, and odd where a stride is 1. Try --kernel-size 3."
+        )
+    step = math.prod(strides)
+    if data.size % step:
+        below, above = data.size // step * step, -(-data.size // step) * step
+        sizes = " or ".join(str(s) for s in (below, above) if 28 <= s <= 256) or "a multiple of it"
+        raise InputError(
+            f"size {data.size} is not divisible by {step}, the product of the strides {strides}. "
+            f"Use --size {sizes}, or fewer or smaller --strides."
+        )
+    if not (training.learning_rate > 0 and math.isfinite(training.learning_rate)):
+        raise InputError(f"learning_rate must be positive, got {training.learning_rate}.")
+    if training.weight_decay < 0 or training.seed < 0:
+        raise InputError("weight_decay and seed must not be negative.")
+
+
+def _between(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InputError(f"{name} must be from {low} to {high}, got {value}.")
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise InputError(f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
+
+
+def _nearest(word: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+def _coerce(name: str, value: Any, like: Any) -> Any:
+    """``value`` in the type of the field's default, or a sentence about it."""
+    try:
+        if isinstance(like, bool):
+            if not isinstance(value, bool):
+                raise TypeError
+            return value
+        if isinstance(like, tuple):
+            return tuple(int(v) for v in ([value] if isinstance(value, int) else value))
+        if isinstance(like, int) and (isinstance(value, bool) or int(value) != value):
+            raise TypeError
+        return type(like)(value)
+    except (TypeError, ValueError):
+        kind = {"tuple": "a list of whole numbers", "int": "a whole number"}.get(
+            type(like).__name__, f"a {type(like).__name__}"
+        )
+        raise InputError(f"Expected {kind} for {name}, got {value!r}.") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value

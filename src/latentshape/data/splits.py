@@ -1,0 +1,71 @@
+"""Train, validation, test: the official partition where there is one, else a stable hash.
+
+The hash looks at the image's id alone, so an image keeps its split when others are added or removed
+and no model can be judged on an image it was trained on in an earlier run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from latentshape.errors import InputError
+
+__all__ = ["SPLITS", "complete_split", "hash_split"]
+
+#: Names of the splits; the position is the code, as in CelebA's own partition file.
+SPLITS = ("train", "validation", "test")
+UNKNOWN = -1
+
+
+def hash_split(ids: Sequence[str], train: float = 0.8, validation: float = 0.1) -> np.ndarray:
+    """Split codes (n,) int8 from the ids alone: about 80 / 10 / 10 per cent.
+
+    Example:
+        >>> hash_split(["000001.jpg", "000002.jpg", "000003.jpg"]).tolist()
+        [0, 0, 0]
+    """
+    digests = (hashlib.blake2b(i.encode(), digest_size=8).digest() for i in ids)
+    u = np.array([int.from_bytes(d, "big") for d in digests], dtype=np.float64) / 2.0**64
+    return np.searchsorted([train, train + validation], u, side="right").astype(np.int8)
+
+
+def complete_split(ids: Sequence[str], split: np.ndarray | None) -> tuple[np.ndarray, list[str]]:
+    """Fill what the partition leaves open, and say so.
+
+    Args:
+        ids: One per image.
+        split: Codes (n,) with -1 where unknown, or None when there is no partition at all.
+
+    Returns:
+        Codes (n,) without gaps and with no empty split, and the notices to show.
+
+    Raises:
+        InputError: Too few images to fill three splits.
+    """
+    notices = []
+    hashed = hash_split(ids)
+    if split is None:
+        notices.append("no official partition: split by a stable hash of the image ids")
+        split = hashed
+    elif (split == UNKNOWN).any():
+        notices.append(
+            f"{int((split == UNKNOWN).sum())} images are not in the partition: split by a hash"
+        )
+        split = np.where(split == UNKNOWN, hashed, split)
+    counts = np.bincount(split, minlength=3)
+    if counts.min() == 0:
+        empty = [name for name, count in zip(SPLITS, counts) if count == 0]
+        notices.append(
+            f"no image of the partition falls into {', '.join(empty)}: all split by a hash instead"
+        )
+        split = hashed
+        counts = np.bincount(split, minlength=3)
+    if counts.min() == 0:
+        raise InputError(
+            f"{len(ids)} usable images are too few for a training, a validation and a test split "
+            f"(got {', '.join(f'{n} {c}' for n, c in zip(SPLITS, counts))}). Use at least 100."
+        )
+    return split.astype(np.int8), notices

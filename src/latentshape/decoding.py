@@ -1,0 +1,55 @@
+"""The only decoding loop: codes in, images out, in batches of one fixed size.
+
+The last batch is padded, so that every image is computed by the same kernels whatever the number of
+codes: picture i of a sampler does not depend on how many were asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from latentshape._checks import check_codes
+from latentshape.errors import InputError
+from latentshape.images import to_pixels
+from latentshape.models.base import Autoencoder
+
+__all__ = ["decode", "decode_pixels"]
+
+BATCH = 128
+
+
+def decode(model: Autoencoder, z: np.ndarray) -> Iterator[Tensor]:
+    """Images of codes, batch by batch, in full precision.
+
+    Args:
+        model: Any autoencoder.
+        z: Codes (n, d).
+
+    Yields:
+        Images (at most 128, c, h, w) in [0, 1], in order.
+
+    Raises:
+        InputError: The codes have another dimension than the model.
+    """
+    z = check_codes(z, min_samples=1)
+    if z.shape[1] != model.latent_dim:
+        raise InputError(
+            f"The decoder takes codes of {model.latent_dim} components, got {z.shape[1]}: these "
+            "codes (or this sampler) belong to another model."
+        )
+    device = next(model.parameters()).device
+    for start in range(0, len(z), BATCH):
+        block = np.zeros((BATCH, z.shape[1]), np.float32)
+        rows = z[start : start + BATCH]
+        block[: len(rows)] = rows
+        with torch.inference_mode():
+            yield model.decode(torch.from_numpy(block).to(device))[: len(rows)]
+
+
+def decode_pixels(model: Autoencoder, z: np.ndarray) -> np.ndarray:
+    """Pixels (n, h, w, c) uint8 of codes (n, d); all of them in memory."""
+    return np.concatenate([to_pixels(images) for images in decode(model, z)])

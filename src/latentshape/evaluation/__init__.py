@@ -1,0 +1,1 @@
+"""The judge: pictures in, numbers out, each with the yardstick it must be read against."""

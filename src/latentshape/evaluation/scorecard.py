@@ -1,0 +1,225 @@
+"""The scorecard: one row per way of making pictures, one column per question.
+
+Rows. ``real`` (validation images) and ``phase-scrambled`` frame every number from above and below;
+``reconstruction`` is what the decoder can do at best; ``training-codes`` decodes codes that images
+really had, and is the floor of every sampler's gap; then each sampler.
+
+Columns. ``face_rate`` (layout), ``frechet`` (distance to real test images: sampler and decoder
+together), ``gap`` (distance to the test images' *reconstructions* on the same decoder: what the sampler
+alone does wrong), ``log_likelihood`` (nats per held-out code under the sampler's law, where it has a
+density).
+
+Protocol. References are test images, or their reconstructions; nothing is judged on what it was fitted
+on. Every row is judged on the same number of pictures n, in several independent draws: a fresh draw of
+codes for samplers, a subsample without replacement for images; value, low and high are the mean, least
+and greatest over the draws. Proportions come with Wilson's 95 % interval instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+
+from latentshape.codes import Codes
+from latentshape.config import EvaluationConfig
+from latentshape.data import Dataset
+from latentshape.decoding import decode, decode_pixels
+from latentshape.evaluation.faces import (
+    DetectorSettings,
+    calibrate,
+    detector_missing,
+    finds_face,
+    scramble_phases,
+)
+from latentshape.evaluation.features import FeatureSpace, fit_features
+from latentshape.evaluation.frechet import feature_frechet
+from latentshape.images import to_images
+from latentshape.models.base import Autoencoder
+from latentshape.progress import bar
+from latentshape.samplers import SAMPLERS, Sampler, make_sampler
+
+__all__ = ["fit_samplers", "score", "wilson"]
+
+#: Training images behind the feature spaces and the detector's calibration.
+FEATURE_IMAGES, CALIBRATION_IMAGES = 2000, 400
+
+
+def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval for a proportion (Wilson 1927, doi:10.1080/01621459.1927.10502953).
+
+    Example:
+        >>> [round(v, 3) for v in wilson(0, 100)]
+        [0.0, 0.037]
+    """
+    q = float(stats.norm.ppf(0.5 + confidence / 2))
+    centre = (hits + q * q / 2) / (n + q * q)
+    spread = q / (n + q * q) * math.sqrt(hits * (n - hits) / n + q * q / 4)
+    return max(0.0, centre - spread), min(1.0, centre + spread)
+
+
+def fit_samplers(z: np.ndarray) -> dict[str, Sampler]:
+    """Every registered sampler with its defaults, fitted to training codes."""
+    return {name: make_sampler(name).fit(z) for name in SAMPLERS}
+
+
+@dataclass
+class Judge:
+    """What all rows are judged with."""
+
+    spaces: list[FeatureSpace]
+    detector: DetectorSettings | None
+    real: dict[str, np.ndarray]
+    reconstructions: dict[str, np.ndarray]
+    device: torch.device
+
+    def features(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """Features of pixels by space, in blocks."""
+        found: dict[str, list[np.ndarray]] = {space.name: [] for space in self.spaces}
+        for start in range(0, len(pixels), 256):
+            images = to_images(np.array(pixels[start : start + 256]), self.device)
+            for space in self.spaces:
+                found[space.name].append(space(images))
+        return {name: np.concatenate(parts) for name, parts in found.items()}
+
+    def row(self, draws: Iterator[np.ndarray], is_reference: bool = False) -> dict[str, Any]:
+        """Judge independent sets of pixels of equal size.
+
+        ``is_reference``: the pictures are the reconstructions themselves, whose gap is 0 by
+        definition and is left out.
+        """
+        faces: np.ndarray | None = None
+        distances: dict[str, dict[str, list[float]]] = {
+            kind: {s.name: [] for s in self.spaces} for kind in ("frechet", "gap")
+        }
+        for pixels in draws:
+            if faces is None and self.detector is not None:
+                faces = finds_face(pixels, self.detector)
+            features = self.features(pixels)
+            for name, values in features.items():
+                distances["frechet"][name].append(feature_frechet(values, self.real[name]))
+                distances["gap"][name].append(
+                    feature_frechet(values, self.reconstructions[name])
+                )
+        row: dict[str, Any] = {"face_rate": _proportion(faces)}
+        for kind, by_space in distances.items():
+            reference = is_reference and kind == "gap"
+            row[kind] = {
+                name: {"value": None, "why": "the reference of this column"}
+                if reference
+                else _spread(values, len(pixels))
+                for name, values in by_space.items()
+            }
+        return row
+
+
+def _proportion(found: np.ndarray | None) -> dict[str, Any]:
+    if found is None:
+        return {"value": None, "why": detector_missing()}
+    low, high = wilson(int(found.sum()), len(found))
+    return {"value": float(found.mean()), "low": low, "high": high, "n": len(found)}
+
+
+def _spread(values: list[float], n: int) -> dict[str, Any]:
+    return {
+        "value": float(np.mean(values)), "low": min(values), "high": max(values),
+        "n": n, "draws": len(values),
+    }  # fmt: skip
+
+
+def score(
+    model: Autoencoder,
+    dataset: Dataset,
+    samplers: dict[str, Sampler],
+    held_out: Codes,
+    test: Codes,
+    config: EvaluationConfig,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The scorecard of a run, as ``scorecard.json`` holds it.
+
+    Args:
+        model: Trained autoencoder.
+        dataset: Its images; the test split is the reference, the validation split is ``real``.
+        samplers: Fitted on training codes.
+        held_out: Codes of the validation split, for the likelihoods.
+        test: Codes of the test split, for the reconstructions.
+        config: Pictures per draw, and draws.
+        seed: Of every draw.
+    """
+    rng = np.random.default_rng(seed)
+    train, real, reference = (dataset.indices(s) for s in ("train", "validation", "test"))
+    n = min(config.n, len(real), len(reference))
+    sample = rng.choice(train, min(FEATURE_IMAGES, len(train)), replace=False)
+    real_pixels, test_pixels = dataset.pixels[real], dataset.pixels[reference]
+    rebuilt = decode_pixels(model, test.z)
+    detector = None
+    if detector_missing() is None:
+        detector = calibrate(dataset.pixels[sample[:CALIBRATION_IMAGES]])
+    device = next(model.parameters()).device
+    judge = Judge(fit_features(to_images(dataset.pixels[sample])), detector, {}, {}, device)
+    chosen = rng.choice(len(reference), n, replace=False)
+    judge.real = judge.features(test_pixels[chosen])
+    judge.reconstructions = judge.features(rebuilt[chosen])
+
+    def subsamples(pixels: np.ndarray) -> Iterator[np.ndarray]:
+        for _ in range(config.draws):
+            yield pixels[rng.choice(len(pixels), n, replace=False)]
+
+    def drawn(sampler: Sampler) -> Iterator[np.ndarray]:
+        for k in range(config.draws):
+            yield decode_pixels(model, sampler.sample(n, seed=seed + k))
+
+    rows: dict[str, Any] = {}
+    with bar(len(samplers) + 3, "judging", unit="rows") as progress:
+        rows["real"] = judge.row(subsamples(real_pixels))
+        progress.update()
+        rows["reconstruction"] = judge.row(subsamples(rebuilt), is_reference=True)
+        rows["reconstruction"]["mse"] = _squared_error(model, test.z, test_pixels)
+        progress.update()
+        rows["phase-scrambled"] = judge.row(
+            scramble_phases(p, seed) for p in subsamples(real_pixels)
+        )
+        progress.update()
+        for name, sampler in samplers.items():
+            rows[name] = judge.row(drawn(sampler))
+            rows[name]["log_likelihood"] = _likelihood(sampler, held_out.z)
+            progress.update()
+    return {
+        "n": n,
+        "draws": config.draws,
+        "seed": seed,
+        "reference": f"{n} of {len(reference)} test images; real is the validation split",
+        "detector": detector.to_dict() if detector else None,
+        "features": {s.name: {"comparable_with": s.comparable_with} for s in judge.spaces},
+        "rows": rows,
+    }
+
+
+def _likelihood(sampler: Sampler, z: np.ndarray) -> dict[str, Any]:
+    if not sampler.has_density:
+        return {"value": None, "why": "this sampler has no density"}
+    values = sampler.log_prob(z)
+    if not np.isfinite(values).all():
+        outside = int((~np.isfinite(values)).sum())
+        return {"value": None, "why": f"{outside} of {len(values)} held-out codes lie outside it"}
+    error = float(values.std() / math.sqrt(len(values)))
+    mean = float(values.mean())
+    return {"value": mean, "low": mean - 1.96 * error, "high": mean + 1.96 * error, "n": len(values)}
+
+
+def _squared_error(model: Autoencoder, z: np.ndarray, pixels: np.ndarray) -> dict[str, Any]:
+    """Error per pixel of each test image on [0, 1], its mean and 95 % interval of the mean."""
+    errors, start = [], 0
+    for images in decode(model, z):
+        x = to_images(np.array(pixels[start : start + len(images)]), images.device)
+        errors.append((images - x).square().flatten(1).mean(1).cpu().numpy())
+        start += len(images)
+    each = np.concatenate(errors).astype(np.float64)
+    mean, error = float(each.mean()), float(each.std() / math.sqrt(len(each)))
+    return {"value": mean, "low": mean - 1.96 * error, "high": mean + 1.96 * error, "n": len(each)}

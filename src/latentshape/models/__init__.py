@@ -1,0 +1,59 @@
+"""Autoencoders. All share one encoder and one decoder and differ in their loss alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from latentshape.config import Config
+from latentshape.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from latentshape.models.base import Autoencoder
+
+__all__ = ["build_model", "load_model", "pick_device"]
+
+
+def build_model(config: Config) -> Autoencoder:
+    """The model a config names, with fresh weights from the config's seed.
+
+    Every random number comes from a generator seeded here; torch's global state is left as it was.
+    """
+    import torch
+
+    from latentshape.models.cae import CAE
+
+    kinds = {"cae": CAE}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.training.seed)
+        model = kinds[config.model.model](config.model, config.data.size, config.data.channels)
+    return model.to(memory_format=torch.channels_last)
+
+
+def load_model(config: Config, weights: Path) -> Autoencoder:
+    """The trained model of a run, on the best device, ready to encode and decode.
+
+    Raises:
+        InputError: The weights file is damaged or of another architecture.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    model = build_model(config)
+    try:
+        model.load_state_dict(load_file(weights))
+    except (SafetensorError, RuntimeError) as error:
+        raise InputError(
+            f"{weights} does not hold the weights of this run's model "
+            f"({str(error).splitlines()[0]}). Train again, or restore the file."
+        ) from None
+    return model.eval().to(pick_device())
+
+
+def pick_device() -> torch.device:
+    """CUDA where there is one, else the processor."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

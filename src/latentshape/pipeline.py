@@ -1,0 +1,232 @@
+"""The stages of the main job, each a function of the run folder; the command line calls nothing else.
+
+``train -> encode -> analyze -> evaluate -> report``. Each stage reads what earlier ones wrote, writes
+its own artefacts whole, notes its wall time in ``stages.json``, and is skipped by :func:`run_all` when
+it has been done. So the same command after an interruption goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from latentshape.config import Config
+from latentshape.errors import InputError
+from latentshape.files import atomic_path, read_json, write_json
+from latentshape.progress import bar, say
+from latentshape.runs import RunFolder
+
+if TYPE_CHECKING:
+    from latentshape.data import Dataset
+    from latentshape.models.base import Autoencoder
+    from latentshape.samplers import Sampler
+
+__all__ = ["analyze_codes", "analyze_run", "encode_run", "evaluate_run", "report_run", "run_all",
+           "sample_run", "train_run"]  # fmt: skip
+
+#: Pictures of each sampler that ``samples/`` and the report show.
+SHOWN = 32
+
+
+def open_data(config: Config, run: RunFolder | None = None, spec: str | None = None) -> Dataset:
+    """The dataset of a config; with a run, the very images that it was trained on.
+
+    Raises:
+        InputError: The images at that place are not those of the run any more.
+    """
+    from latentshape.data import open_dataset
+
+    data = config.data
+    dataset = open_dataset(
+        spec or data.data, size=data.size, channels=data.channels, crop=data.crop
+    )
+    if run is not None and spec is None and run.dataset_path.exists():
+        known = read_json(run.dataset_path)["fingerprint"]
+        if known != dataset.fingerprint:
+            raise InputError(
+                f"The images of {data.data!r} have changed since {run.path} was trained on them. "
+                "Restore them, or start a new run in another --out."
+            )
+    return dataset
+
+
+def train_run(config: Config, out: Path) -> RunFolder:
+    """Train into a new folder, or go on in the same one."""
+    from latentshape.training import train
+
+    # The data are opened before the folder is made: a wrong path leaves nothing behind.
+    existing = RunFolder.create(out, config) if (out / "config.json").exists() else None
+    dataset = open_data(config, existing)
+    run = RunFolder.create(out, config)
+    if run.done("train", run.model_path):
+        say(f"{run.path} is trained already.")
+        return run
+    summary = dataset.summary()
+    write_json(run.dataset_path, summary)
+    for notice in _notices(summary):
+        say(f"  note: {notice}")
+    counts = ", ".join(f"{n:,} {name}" for name, n in summary["splits"].items())
+    say(f"Training on {summary['images']:,} images ({counts}).")
+    with run.stage("train") as facts:
+        facts.update(train(config, dataset, run).facts)
+    return run
+
+
+def _notices(summary: dict[str, Any]) -> list[str]:
+    """What a user should know about the data, in sentences."""
+    notices = list(summary["notices"])
+    notices += [f"{count} images converted: {kind}" for kind, count in summary["converted"].items()]
+    broken = summary["unreadable"]
+    if broken:
+        first = ", ".join(list(broken)[:5]) + (" ..." if len(broken) > 5 else "")
+        notices.append(
+            f"{len(broken)} unreadable images left out ({first}), listed in dataset.json"
+        )
+    return notices
+
+
+def load(run: RunFolder) -> Autoencoder:
+    """The run's trained model."""
+    from latentshape.models import load_model
+
+    return load_model(run.config(), run.need(run.model_path, "train --out"))
+
+
+def encode_run(run: RunFolder, spec: str | None = None) -> None:
+    """Codes of every split of the run's data (or of other images, by ``spec``)."""
+    from latentshape.codes import encode_dataset
+
+    model = load(run)
+    dataset = open_data(run.config(), run, spec)
+    precision = run.stages().get("train", {}).get("precision", "fp32")
+    with run.stage("encode") as facts:
+        encode_dataset(model, dataset, run.codes_path, precision)
+        facts["precision"] = precision
+        facts["images"] = len(dataset)
+
+
+def analyze_codes(z: np.ndarray, out: Path, held_out: np.ndarray | None = None) -> dict[str, Any]:
+    """``shape.json`` and the figures of any codes (n, d), without a model."""
+    from latentshape import plots, shape
+
+    reads = 4 * len(z) + (2 * len(held_out) if held_out is not None else 0)
+    with bar(reads, "measuring", unit="rows") as progress:
+        record = shape.measure(z, held_out=held_out, progress=progress.update)
+    write_json(out / "shape.json", record)
+    plots.shape_figures(record, z, out / "figures")
+    return record
+
+
+def analyze_run(run: RunFolder) -> dict[str, Any]:
+    """Measure the training codes, beside a control; held-out codes against their own law."""
+    from latentshape.codes import load_codes
+
+    run.need(run.codes_path / "train.npy", "encode")
+    with run.stage("analyze"):
+        return analyze_codes(
+            load_codes(run.codes_path, "train").z,
+            run.path,
+            load_codes(run.codes_path, "validation").z,
+        )
+
+
+def fitted(run: RunFolder, name: str, **options: Any) -> Sampler:
+    """A sampler fitted to the run's training codes."""
+    from latentshape.codes import load_codes
+    from latentshape.samplers import make_sampler
+
+    sampler = make_sampler(name, **options)
+    run.need(run.codes_path / "train.npy", "encode")
+    return sampler.fit(load_codes(run.codes_path, "train").z)
+
+
+def evaluate_run(run: RunFolder) -> dict[str, Any]:
+    """Fit every sampler, draw, decode and judge: ``samplers/``, ``samples/``, ``scorecard.json``."""
+    from latentshape.codes import load_codes
+    from latentshape.decoding import decode_pixels
+    from latentshape.evaluation.scorecard import fit_samplers, score
+    from latentshape.images import grid, save_png
+
+    config, model, dataset = run.config(), load(run), open_data(run.config(), run)
+    run.need(run.codes_path / "train.npy", "encode")
+    test = load_codes(run.codes_path, "test")
+    with run.stage("evaluate"):
+        samplers = fit_samplers(load_codes(run.codes_path, "train").z)
+        for name, sampler in samplers.items():
+            sampler.save(run.samplers_path / name)
+            pictures = decode_pixels(model, sampler.sample_at(range(SHOWN)))
+            save_png(run.samples_path / f"{name}.png", grid(pictures))
+        held_out = load_codes(run.codes_path, "validation")
+        shown = np.array(dataset.pixels[dataset.indices("test")[:SHOWN]])
+        save_png(run.samples_path / "real.png", grid(shown))
+        rebuilt = decode_pixels(model, test.z[:SHOWN])
+        save_png(run.samples_path / "reconstruction.png", grid(rebuilt))
+        card = score(model, dataset, samplers, held_out, test, config.evaluation)
+        write_json(run.scorecard_path, card)
+    return card
+
+
+def sample_run(run: RunFolder, sampler: str, n: int, seed: int, out: Path, **options: Any) -> Path:
+    """Draw n pictures: ``grid.png``, ``images/``, ``codes.npy``; picture i comes from seed + i.
+
+    Returns:
+        The grid's path.
+    """
+    from latentshape.decoding import decode
+    from latentshape.images import grid, save_png, to_pixels
+
+    if n < 1 or seed < 0:
+        raise InputError(f"-n must be at least 1 and --seed at least 0, got {n} and {seed}.")
+    law, model = fitted(run, sampler, **options), load(run)
+    z = law.sample_at(range(seed, seed + n))
+    with atomic_path(out / "codes.npy") as temporary:
+        np.save(temporary, z)
+    shown: list[np.ndarray] = []
+    done = 0
+    with bar(n, "drawing") as progress:
+        for images in decode(model, z):
+            for picture in to_pixels(images):
+                save_png(out / "images" / f"{seed + done:06d}.png", picture)
+                if done < 256:
+                    shown.append(picture)
+                done += 1
+                progress.update()
+    save_png(out / "grid.png", grid(np.stack(shown), columns=min(16, int(np.ceil(np.sqrt(n))))))
+    return out / "grid.png"
+
+
+def report_run(run: RunFolder) -> Path:
+    """``report.html`` from what lies in the folder; what is missing is named, not invented."""
+    from latentshape.report import write_report
+
+    run.need(run.shape_path, "analyze")
+    with run.stage("report"):
+        write_report(run)
+    # Once more, so that the page holds its own time too.
+    write_report(run)
+    return run.report_path
+
+
+def run_all(config: Config, out: Path) -> RunFolder:
+    """The main job: train, encode, analyze, evaluate, report; what is done already is skipped."""
+    from latentshape.evaluation.faces import detector_missing
+
+    run = train_run(config, out)
+    codes = [run.codes_path / f"{s}.npy" for s in ("train", "validation", "test")]
+    if not run.done("encode", *codes):
+        say("Encoding every image once.")
+        encode_run(run)
+    if not run.done("analyze", run.shape_path):
+        say("Measuring the shape of the codes.")
+        analyze_run(run)
+    if not run.done("evaluate", run.scorecard_path):
+        say("Drawing new codes in every way, decoding and judging them.")
+        why = detector_missing()
+        if why:
+            say(f"  note: face rates are left out: {why}")
+        evaluate_run(run)
+    if not run.done("report", run.report_path):
+        report_run(run)
+    return run

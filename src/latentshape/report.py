@@ -1,0 +1,129 @@
+"""One self-contained page from what lies in the run folder.
+
+Every number on it is read from the run's JSON files and every picture from its folders; the page
+computes nothing. Pictures are embedded, so the file can be mailed.
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from latentshape.files import atomic_path, read_json
+from latentshape.runs import RunFolder
+
+__all__ = ["scorecard_text", "write_report"]
+
+#: Rows of the scorecard in reading order, each in plain words.
+ROWS = {
+    "real": "Held-out photographs as they are: the ceiling.",
+    "reconstruction": "Held-out images, encoded and decoded: the best this decoder can show.",
+    "training-codes": "Codes that images really had, decoded: the floor of every sampler's gap.",
+    "gaussian": "Right centre, right covariance: the measured cloud as a Gaussian.",
+    "elliptical": "The Gaussian's directions with the codes' own radii.",
+    "pairwise-ellipse": "Uniform inside the ellipses of all pairs of PCA axes: safe and tame.",
+    "diagonal": "Right centre and widths, correlations ignored.",
+    "intervals": "Uniform in each component's own interval, correlations ignored.",
+    "centred": "Right centre, wrong covariance: a ball.",
+    "zero-mean": "Wrong centre, right covariance.",
+    "standard-normal": "Wrong centre, wrong covariance: the textbook's N(0, I).",
+    "cube": "Uniform around the origin, as long as real codes on average.",
+    "phase-scrambled": "Photographs with their layout destroyed: the detector's floor.",
+}
+#: The four corners of right and wrong centre and covariance.
+CORNERS = (
+    ("standard-normal", "wrong centre, wrong covariance", "N(0, I)"),
+    ("zero-mean", "wrong centre, right covariance", "N(0, Σ)"),
+    ("centred", "right centre, wrong covariance", "N(μ, s²I)"),
+    ("gaussian", "right centre, right covariance", "N(μ, Σ)"),
+)
+
+
+def write_report(run: RunFolder) -> Path:
+    """Write ``report.html``; parts whose artefacts are missing are left out and named."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("latentshape"), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["cell"] = cell
+    environment.filters["seconds"] = seconds
+    page = environment.get_template("report.html").render(**gather(run))
+    with atomic_path(run.report_path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return run.report_path
+
+
+def gather(run: RunFolder) -> dict[str, Any]:
+    """All that the page shows, from the folder's files."""
+    from latentshape import plots
+
+    card = read_json(run.scorecard_path) if run.scorecard_path.exists() else None
+    metrics = run.metrics()
+    if metrics:
+        made, axes = plots.figure(width=4.8)
+        plots.loss_curve(axes[0, 0], metrics)
+        plots.save(made, run.figures_path / "loss.png")
+    rows = card["rows"] if card else {}
+    return {
+        "run": run.path.name,
+        "config": run.config().to_dict(),
+        "dataset": read_json(run.dataset_path) if run.dataset_path.exists() else {},
+        "shape": read_json(run.shape_path),
+        "card": card,
+        "rows": {name: (words, rows[name]) for name, words in ordered(rows).items()},
+        "corners": [(c, rows[c[0]]) for c in CORNERS if c[0] in rows],
+        "metrics": metrics,
+        "stages": run.stages(),
+        "pictures": {p.stem: embed(p) for p in sorted(run.samples_path.glob("*.png"))},
+        "figures": {p.stem: embed(p) for p in sorted(run.figures_path.glob("*.png"))},
+    }
+
+
+def ordered(rows: dict[str, Any]) -> dict[str, str]:
+    """Names of the rows in reading order, with their plain words; unknown ones at the end."""
+    known = {name: words for name, words in ROWS.items() if name in rows}
+    return known | {name: "" for name in rows if name not in known}
+
+
+def embed(path: Path) -> str:
+    """A picture as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def cell(entry: dict[str, Any] | None, digits: int = 3) -> str:
+    """A scorecard entry as text: the value, or a dash where there is none."""
+    if not entry or entry.get("value") is None:
+        return "–"
+    value = entry["value"]
+    return f"{value:.{digits}f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def seconds(value: float) -> str:
+    """Wall time as people say it."""
+    return f"{value:.0f} s" if value < 120 else f"{value / 60:.1f} min"
+
+
+def scorecard_text(run: RunFolder) -> str:
+    """The scorecard for a terminal."""
+    card = read_json(run.scorecard_path)
+    spaces = list(card["features"])
+    head = ["", "face rate", *(f"gap {s}" for s in spaces), *(f"Fréchet {s}" for s in spaces)]
+    lines = [head]
+    for name in ordered(card["rows"]):
+        row = card["rows"][name]
+        lines.append(
+            [name, cell(row["face_rate"]), *(cell(row["gap"][s], 2) for s in spaces),
+             *(cell(row["frechet"][s], 2) for s in spaces)]
+        )  # fmt: skip
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    rendered = [
+        "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:]))])
+        for line in lines
+    ]
+    note = (
+        f"n = {card['n']} pictures a row, {card['draws']} draws; lower gap and Fréchet are better"
+    )
+    return "\n".join([*rendered, note])

@@ -1,0 +1,396 @@
+r"""One loop for all models: resumable, repeatable, and honest about what it saw.
+
+Everything random is a function of (seed, epoch, step): the order of an epoch is a permutation drawn
+from its own generator, and so are the mirrored images of a step. No generator has a state that could
+be lost, hence a checkpoint is just the weights, Adam's moments and a step number, and a run that is
+interrupted anywhere and resumed ends, on a processor with the same thread count and precision, with
+exactly the weights of an uninterrupted run.
+
+Learning rate, one-cycle (Smith & Topin 2017, https://arxiv.org/abs/1708.07120): at progress t in [0, 1]
+
+.. math:: \eta(t) = \eta_{max} \begin{cases} 0.04 + 0.96\, t / 0.2 & t < 0.2 \\
+          10^{-3} + (1 - 10^{-3}) \frac{1 + \cos(\pi (t - 0.2) / 0.8)}{2} & t \ge 0.2 \end{cases}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from latentshape.config import Config, TrainingConfig
+from latentshape.data import Dataset
+from latentshape.errors import InputError, Interrupted
+from latentshape.files import atomic_path
+from latentshape.images import to_images
+from latentshape.models import build_model, pick_device
+from latentshape.models.base import Autoencoder
+from latentshape.progress import bar, say
+from latentshape.runs import RunFolder
+
+__all__ = ["Trained", "learning_rate", "train"]
+
+#: Seconds between checkpoints within an epoch; one is written at the end of each epoch too.
+CHECKPOINT_SECONDS = 30.0
+#: Losses are looked at every so many steps on a GPU (a look waits for it), each step on a processor.
+LOOK_EVERY = 50
+
+
+class Trained(NamedTuple):
+    """A trained model in evaluation mode, and how it was trained."""
+
+    model: Autoencoder
+    facts: dict[str, Any]
+
+
+@dataclass
+class Progress:
+    """Where training stands: all that a checkpoint holds besides tensors."""
+
+    step: int = 0
+    images: int = 0  # of the running epoch
+    squared_error: float = 0.0  # of the running epoch: sum over images of the error per pixel
+    seconds: float = 0.0  # of the running epoch
+    precision: str = "fp32"
+    threads: int = 0
+    dataset: str = ""
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+
+
+def learning_rate(config: TrainingConfig, step: int, steps: int) -> float:
+    """The rate of a step (from 0) among ``steps``.
+
+    Example:
+        >>> learning_rate(TrainingConfig(learning_rate=1.0), 20, 100)
+        1.0
+    """
+    t = step / max(1, steps)
+    if config.schedule == "constant":
+        return config.learning_rate
+    rise = 0.2 if config.schedule == "one-cycle" else 0.0
+    if t < rise:
+        return config.learning_rate * (0.04 + 0.96 * t / rise)
+    falling = (1 + math.cos(math.pi * (t - rise) / (1 - rise))) / 2
+    return config.learning_rate * (1e-3 + (1 - 1e-3) * falling)
+
+
+def epoch_order(seed: int, epoch: int, n: int) -> np.ndarray:
+    """The order of one epoch: a permutation of n that depends on (seed, epoch) alone."""
+    return np.random.default_rng([seed, 1, epoch]).permutation(n)
+
+
+def mirrored(seed: int, step: int, n: int) -> np.ndarray:
+    """Which images of a step are mirrored: a fair coin each, from (seed, step) alone."""
+    return np.random.default_rng([seed, 2, step]).random(n) < 0.5
+
+
+def autocast(device: torch.device, precision: str) -> Any:
+    """The context in which networks run at this precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def train(config: Config, dataset: Dataset, run: RunFolder) -> Trained:
+    """Train to the end of the config's epochs, from the last checkpoint if there is one.
+
+    Writes ``metrics.jsonl`` (a line per epoch), ``checkpoints/last.safetensors`` and, at the end,
+    ``model.safetensors``.
+
+    Args:
+        config: What to train and how long.
+        dataset: Its ``train`` split is trained on; its ``validation`` split is the held-out loss.
+        run: Where everything is written.
+
+    Returns:
+        The model, and the device, precision, threads and steps behind it.
+
+    Raises:
+        InputError: The loss is no longer a number, or the checkpoint belongs to other data.
+        Interrupted: Ctrl-C or SIGTERM; a checkpoint has been written, and calling again goes on.
+    """
+    device = pick_device()
+    model = build_model(config).to(device)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), config.training.learning_rate,
+        weight_decay=config.training.weight_decay, fused=True,
+    )  # fmt: skip
+    progress = Progress(dataset=dataset.fingerprint, threads=torch.get_num_threads())
+    if run.checkpoint_path.exists():
+        progress = _resume(run, model, optimizer, progress)
+    else:
+        progress.precision = _pick_precision(config, device, dataset)
+    with _repeatable(), _interruptible() as interrupted:
+        _loop(config, dataset, run, model, optimizer, progress, interrupted)
+    with atomic_path(run.model_path) as temporary:
+        save_file(_dense(model.state_dict()), temporary)
+    facts = {
+        "device": str(device),
+        "precision": progress.precision,
+        "threads": progress.threads,
+        "steps": progress.step,
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+    return Trained(model.eval(), facts)
+
+
+def _loop(
+    config: Config,
+    dataset: Dataset,
+    run: RunFolder,
+    model: Autoencoder,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    interrupted: threading.Event,
+) -> None:
+    settings, device = config.training, next(model.parameters()).device
+    rows, held_out = dataset.indices("train"), dataset.indices("validation")
+    per_epoch = -(-len(rows) // settings.batch_size)
+    steps = per_epoch * settings.epochs
+    last_save = time.monotonic()
+    for epoch in range(progress.step // per_epoch, settings.epochs):
+        order = rows[epoch_order(settings.seed, epoch, len(rows))]
+        model.train()
+        began, seconds_before = time.perf_counter(), progress.seconds
+        waiting: list[tuple[Tensor, int]] = []
+        first = progress.step % per_epoch
+        with bar(
+            len(rows), f"epoch {epoch + 1}/{settings.epochs}", initial=progress.images
+        ) as shown:
+            for position in range(first, per_epoch):
+                chosen = order[position * settings.batch_size :][: settings.batch_size]
+                x = _batch(dataset, chosen, settings, progress.step, device)
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(settings, progress.step, steps)
+                with autocast(device, progress.precision):
+                    loss, terms = model.loss(x)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                progress.step += 1
+                waiting.append((terms["mse"], len(chosen)))
+                shown.update(len(chosen))
+                end = position == per_epoch - 1
+                stop = interrupted.is_set()
+                if device.type == "cpu" or len(waiting) >= LOOK_EVERY or end or stop:
+                    _look(waiting, progress, run)
+                    shown.set_postfix_str(f"mse {progress.squared_error / progress.images:.5f}")
+                progress.seconds = seconds_before + time.perf_counter() - began
+                if not end and (stop or time.monotonic() - last_save > CHECKPOINT_SECONDS):
+                    _save(run, model, optimizer, progress)
+                    last_save = time.monotonic()
+                if stop and not end:
+                    raise Interrupted
+        _end_epoch(config, dataset, held_out, run, model, progress, epoch)
+        _save(run, model, optimizer, progress)
+        last_save = time.monotonic()
+        if interrupted.is_set() and epoch + 1 < settings.epochs:
+            raise Interrupted
+
+
+def _batch(
+    dataset: Dataset, rows: np.ndarray, settings: TrainingConfig, step: int, device: torch.device
+) -> Tensor:
+    """Images of these rows on the device, half of them mirrored if the config says so."""
+    pixels = dataset.pixels[rows]
+    if settings.flip:
+        flipped = mirrored(settings.seed, step, len(rows))
+        pixels[flipped] = pixels[flipped][:, :, ::-1]
+    return to_images(pixels, device)
+
+
+def _look(waiting: list[tuple[Tensor, int]], progress: Progress, run: RunFolder) -> None:
+    """Add the losses since the last look to the epoch's sum; stop if one is not a number."""
+    for value, count in waiting:
+        mse = value.item()
+        if not math.isfinite(mse):
+            saved = "no checkpoint had been written yet"
+            if run.checkpoint_path.exists():
+                saved = f"the last good checkpoint is kept in {run.checkpoint_path}"
+            raise InputError(
+                f"The loss became {mse} at step {progress.step}; training stopped and {saved}. "
+                "Start again in another --out with a lower --learning-rate or --precision fp32."
+            )
+        progress.squared_error += mse * count
+        progress.images += count
+    waiting.clear()
+
+
+def _end_epoch(
+    config: Config,
+    dataset: Dataset,
+    held_out: np.ndarray,
+    run: RunFolder,
+    model: Autoencoder,
+    progress: Progress,
+    epoch: int,
+) -> None:
+    """Judge the held-out images and write the epoch's line."""
+    line = {
+        "epoch": epoch + 1,
+        "step": progress.step,
+        "train_mse": progress.squared_error / progress.images,
+        "heldout_mse": held_out_mse(model, dataset, held_out, progress.precision),
+        "images_per_second": round(progress.images / progress.seconds, 1),
+        "learning_rate": learning_rate(
+            config.training,
+            progress.step - 1,
+            progress.step // (epoch + 1) * config.training.epochs,
+        ),
+    }
+    progress.metrics.append(line)
+    progress.images, progress.squared_error, progress.seconds = 0, 0.0, 0.0
+    run.write_metrics(progress.metrics)
+    say(
+        f"  epoch {line['epoch']:>3}/{config.training.epochs}  train {line['train_mse']:.5f}  "
+        f"held-out {line['heldout_mse']:.5f}  {line['images_per_second']:,.0f} images/s"
+    )
+
+
+def held_out_mse(
+    model: Autoencoder, dataset: Dataset, rows: np.ndarray, precision: str, batch: int = 256
+) -> float:
+    """Mean squared error per pixel on [0, 1], over the given rows, in evaluation mode."""
+    device = next(model.parameters()).device
+    model.eval()
+    total = 0.0
+    with torch.inference_mode(), autocast(device, precision):
+        for start in range(0, len(rows), batch):
+            x = to_images(dataset.pixels[rows[start : start + batch]], device)
+            total += model.loss(x)[1]["mse"].item() * len(x)
+    return total / len(rows)
+
+
+def _pick_precision(config: Config, device: torch.device, dataset: Dataset) -> str:
+    """What ``auto`` means here: bf16 where the hardware has it *and* it wins a short race."""
+    if config.training.precision != "auto":
+        return config.training.precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    has_bf16 = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    has_amx = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    if not (has_bf16() or has_amx()):
+        return "fp32"
+    x = to_images(dataset.pixels[: config.training.batch_size].copy(), device)
+    times = {precision: _time_steps(config, x, precision) for precision in ("fp32", "bf16")}
+    return min(times, key=times.__getitem__)
+
+
+def _time_steps(config: Config, x: Tensor, precision: str, steps: int = 3) -> float:
+    """Seconds of the fastest of a few training steps of a throw-away model."""
+    model = build_model(config)
+    fastest = math.inf
+    for _ in range(steps + 1):  # the first pays for set-up and is never the fastest
+        began = time.perf_counter()
+        with autocast(x.device, precision):
+            loss, _ = model.loss(x)
+        loss.backward()
+        fastest = min(fastest, time.perf_counter() - began)
+    return fastest
+
+
+def _dense(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Row-major copies on the processor: what a safetensors file can hold."""
+    return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+
+
+def _save(
+    run: RunFolder, model: Autoencoder, optimizer: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """Write weights, Adam's moments and where we are, as one file, all or nothing."""
+    tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    names = [name for name, _ in model.named_parameters()]
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{names[i]}.{k}": v for k, v in state.items()}
+    with atomic_path(run.checkpoint_path) as temporary:
+        save_file(_dense(tensors), temporary, {"progress": json.dumps(vars(progress))})
+
+
+def _resume(
+    run: RunFolder, model: Autoencoder, optimizer: torch.optim.Optimizer, now: Progress
+) -> Progress:
+    """Load the last checkpoint into model and optimizer; say what differs from when it was made."""
+    path = run.checkpoint_path
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+        model.load_state_dict(
+            {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        )
+        state = {}
+        for i, (name, _) in enumerate(model.named_parameters()):
+            prefix = f"optimizer.{name}."
+            state[i] = {
+                k: tensors[prefix + k]
+                for k in ("step", "exp_avg", "exp_avg_sq")
+                if prefix + k in tensors
+            }
+        if any(state.values()):
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        raise InputError(
+            f"The checkpoint {path} cannot be read ({str(error).splitlines()[0]}). Delete it to "
+            "train from the start, or restore it."
+        ) from None
+    if progress.dataset != now.dataset:
+        raise InputError(
+            f"{run.path} was trained on other images than --data gives now (the content differs). "
+            "Restore the images, or choose another --out."
+        )
+    if progress.threads != now.threads:
+        say(
+            f"Note: trained with {progress.threads} threads so far, {now.threads} now; sums are "
+            f"rounded differently, so the weights will not equal an uninterrupted run's bit by bit. "
+            f"Set OMP_NUM_THREADS={progress.threads} for that."
+        )
+        progress.threads = now.threads
+    say(f"Going on from step {progress.step} ({path}).")
+    run.write_metrics(progress.metrics)
+    return progress
+
+
+@contextlib.contextmanager
+def _repeatable() -> Iterator[None]:
+    """CuDNN's deterministic kernels, for as long as we train."""
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = before
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into a flag that is read between steps.
+
+    An exception in the middle of a step could leave half-updated weights behind; a second Ctrl-C
+    raises at once for those who cannot wait.
+    """
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if flag.is_set():
+            raise KeyboardInterrupt
+        flag.set()
+
+    before = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

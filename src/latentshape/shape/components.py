@@ -227,6 +227,6 @@ def _damped_step(x: np.ndarray, y: np.ndarray, p: np.ndarray, damping: np.ndarra
     normal = jacobian @ jacobian.transpose(0, 2, 1)
     diagonal = np.einsum("kii->ki", normal)
     diagonal *= 1.0 + damping[:, None]
-    diagonal += 1e-30
+    diagonal += 1e-12  # of a height of 1: keeps hopeless fits solvable
     gradient = jacobian @ (y - a * bell)[:, :, None]
     return np.linalg.solve(normal, gradient)[:, :, 0]

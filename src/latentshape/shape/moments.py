@@ -171,7 +171,9 @@ class MomentSums:
         """Return the moments of all codes seen so far (at least two)."""
         centre = self.first / self.n
         cov = (self.second - np.outer(self.first, centre)) / (self.n - 1)
-        return Moments(self.n, self.shift + centre, (cov + cov.T) / 2)
+        cov = (cov + cov.T) / 2
+        np.fill_diagonal(cov, np.maximum(np.diag(cov), 0.0))  # a constant may round to below 0
+        return Moments(self.n, self.shift + centre, cov)
 
 
 class PowerSums:

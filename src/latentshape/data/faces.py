@@ -706,7 +706,8 @@ def _hair_outline(s: _Scene) -> tuple[Field, Field, Field]:
     x = (s.u - 0.03 * f.yaw) / (half + swing * np.clip(4 * (s.v - centre), 0, 1))
     above = (s.v - centre) / (centre - top)
     below = (s.v - centre) / (end - centre)
-    y = np.where(s.v < centre, above, below * below)
+    hang = below * (1 - long + long * below)  # short hair tapers into sideburns, long hair hangs
+    y = np.where(s.v < centre, above, hang)
     distance = _squircle(x, y, half, np.where(s.v < centre, centre - top, end - centre), 0.25)
     ripple = np.sin(9 * x + 11 * s.v + 6 * f.hair_phase) * np.sin(8 * s.v - 7 * x + 3)
     return distance + 0.028 * curls * ripple, x, np.where(s.v < centre, above, 0.25 * below)
@@ -1019,8 +1020,13 @@ def _beard(s: _Scene, canvas: Field) -> None:
     longer = 0.015 + 0.10 * f.beard_length * _cover(0.62 - s.v, 0.4)
     jaw = np.maximum(0.60 - 0.2 * s.a - 1.25 * s.a * s.a - s.q, s.head - longer)
     full = _cover(jaw, 0.10) * (f.beard > 0.5)
-    tuft = _squircle(s.p / 0.19, (s.q - s.chin + 0.10) / 0.2, 0.19, 0.2, 0.2)
-    chin = _cover(np.maximum(tuft, s.head - longer), 0.06) * (f.goatee > 0.5)
+    tuft = _squircle(s.p / 0.17, (s.q - s.chin + 0.08) / 0.21, 0.17, 0.21, -0.3)
+    chin = _cover(np.maximum(tuft, s.head - longer), 0.08) * (f.goatee > 0.5)
+    wide = f.mouth_width * 1.22
+    ring = _squircle(s.p / wide, (s.q - s.mouth - 0.03) / 0.19, wide, 0.19, 0.2)
+    circle = np.maximum(np.abs(ring) - 0.02, s.mouth - 0.07 - s.q)
+    both = (f.goatee > 0.5) & (f.moustache > 0.5)
+    chin = np.maximum(chin, 0.9 * _cover(circle, 0.06) * both)
     droop = lips.below + 0.062 + 0.5 * f.lip_thickness * 0.04 - 0.22 * s.a * s.a * 4
     lip = np.maximum(np.abs(droop) - 0.034, s.a - f.mouth_width * 1.12)
     lip_hair = _cover(lip, 0.045) * ((f.moustache > 0.5) | (f.beard > 0.5))

@@ -385,9 +385,10 @@ def test_broken_saves_are_refused(tmp_path):
     tensors.write_bytes(tensors.read_bytes() + b" ")
     with pytest.raises(InputError, match="do not belong together"):
         Sampler.load(stem)
-    stem.with_name("box.json").write_text("{")
-    with pytest.raises(InputError, match="not a saved sampler"):
-        Sampler.load(stem)
+    for text in ("{", "[]", "{}", '{"sampler": 1, "options": [], "learnt": {}, "sha256": ""}'):
+        stem.with_name("box.json").write_text(text)
+        with pytest.raises(InputError, match="not a saved sampler"):
+            Sampler.load(stem)
 
 
 def test_registry_and_classes_agree():

@@ -189,20 +189,15 @@ def _with_suffix(stem: Path, suffix: str) -> Path:
 def _read(stem: Path) -> tuple[dict[str, Any], bytes]:
     """Read both files of a sampler and see that they belong together."""
     try:
-        text = _with_suffix(stem, ".json").read_text(encoding="utf-8")
+        text = _with_suffix(stem, ".json").read_bytes()
         tensors = _with_suffix(stem, ".safetensors").read_bytes()
     except OSError as error:
         raise InputError(
             f"A saved sampler is two files, '{stem}.json' and '{stem}.safetensors'; "
             f"reading failed: {error.strerror}: '{error.filename}'. Give the stem that save used."
         ) from error
-    try:
-        record = json.loads(text)
-        wanted = {"sampler", "options", "learnt", "sha256"}
-        complete = isinstance(record, dict) and wanted <= set(record)
-    except json.JSONDecodeError:
-        complete = False
-    if not complete:
+    record = _parse(text)
+    if record is None:
         raise InputError(
             f"'{stem}.json' is not a saved sampler; fit the sampler and save it again."
         )
@@ -212,6 +207,19 @@ def _read(stem: Path) -> tuple[dict[str, Any], bytes]:
             "fit the sampler and save it again."
         )
     return record, tensors
+
+
+def _parse(text: bytes) -> dict[str, Any] | None:
+    """Return the record of a saved sampler, or None if it is not one."""
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return None
+    wanted = {"sampler": str, "options": dict, "learnt": dict, "sha256": str}
+    if not isinstance(record, dict):
+        return None
+    whole = all(isinstance(record.get(key), kind) for key, kind in wanted.items())
+    return record if whole and all(key.endswith("_") for key in record["learnt"]) else None
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -19,6 +19,7 @@ from latentshape.files import atomic_path, read_json, write_json
 from latentshape.images import to_images
 from latentshape.models.base import Autoencoder
 from latentshape.progress import bar
+from latentshape.runs import RunFolder
 
 __all__ = ["Codes", "encode_dataset", "encode_pixels", "load_array", "load_codes"]
 
@@ -104,15 +105,16 @@ def _save_array(path: Path, array: np.ndarray) -> None:
         np.save(temporary, array, allow_pickle=False)
 
 
-def load_codes(folder: Path, split: str = "train") -> Codes:
+def load_codes(run: RunFolder, split: str = "train") -> Codes:
     """The codes of one split, mapped, not read.
 
     Raises:
         InputError: The split was never encoded, or its files are damaged.
     """
-    path = folder / f"{split}.npy"
-    if not path.exists():
-        raise InputError(f"There are no codes at {path}. Make them with: latentshape encode RUN")
+    if split not in SPLITS:
+        raise InputError(f"split must be one of {', '.join(SPLITS)}; got {split!r}.")
+    folder = run.codes_path
+    path = run.need(folder / f"{split}.npy", "encode")
     attributes_path = folder / f"{split}.attributes.npy"
     try:
         z = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -123,7 +125,7 @@ def load_codes(folder: Path, split: str = "train") -> Codes:
     except (OSError, ValueError, EOFError) as error:
         raise InputError(
             f"The codes in {folder} cannot be read ({error}). Delete the folder and run: "
-            "latentshape encode RUN"
+            f"latentshape encode {run.path}"
         ) from None
     index = read_json(folder / "index.json")
     return Codes(z, ids, split, attributes, tuple(index["attribute_names"]))

@@ -20,7 +20,6 @@ from latentshape.runs import RunFolder
 
 if TYPE_CHECKING:
     from latentshape.data import Dataset
-    from latentshape.models.base import Autoencoder
     from latentshape.samplers import Sampler
 
 __all__ = ["analyze_codes", "analyze_run", "encode_run", "evaluate_run", "report_run", "run_all",
@@ -87,18 +86,13 @@ def _notices(summary: dict[str, Any]) -> list[str]:
     return notices
 
 
-def load(run: RunFolder) -> Autoencoder:
-    """The run's trained model."""
-    from latentshape.models import load_model
-
-    return load_model(run.config(), run.need(run.model_path, "train --out"))
-
-
 def encode_run(run: RunFolder, spec: str | None = None) -> None:
     """Codes of every split of the run's data (or of other images, by ``spec``)."""
     from latentshape.codes import encode_dataset
 
-    model = load(run)
+    from latentshape.models import load_model
+
+    model = load_model(run)
     dataset = open_data(run.config(), run, spec)
     precision = run.stages().get("train", {}).get("precision", "fp32")
     with run.stage("encode") as facts:
@@ -123,13 +117,9 @@ def analyze_run(run: RunFolder) -> dict[str, Any]:
     """Measure the training codes, beside a control; held-out codes against their own law."""
     from latentshape.codes import load_codes
 
-    run.need(run.codes_path / "train.npy", "encode")
+    train, held_out = load_codes(run, "train"), load_codes(run, "validation")
     with run.stage("analyze"):
-        return analyze_codes(
-            load_codes(run.codes_path, "train").z,
-            run.path,
-            load_codes(run.codes_path, "validation").z,
-        )
+        return analyze_codes(train.z, run.path, held_out.z)
 
 
 def fitted(run: RunFolder, name: str, **options: Any) -> Sampler:
@@ -137,28 +127,27 @@ def fitted(run: RunFolder, name: str, **options: Any) -> Sampler:
     from latentshape.codes import load_codes
     from latentshape.samplers import make_sampler
 
-    sampler = make_sampler(name, **options)
-    run.need(run.codes_path / "train.npy", "encode")
-    return sampler.fit(load_codes(run.codes_path, "train").z)
+    return make_sampler(name, **options).fit(load_codes(run, "train").z)
 
 
 def evaluate_run(run: RunFolder) -> dict[str, Any]:
     """Fit every sampler, draw, decode and judge: ``samplers/``, ``samples/``, ``scorecard.json``."""
     from latentshape.codes import load_codes
+    from latentshape.data import SPLITS
     from latentshape.decoding import decode_pixels
     from latentshape.evaluation.scorecard import fit_samplers, score
     from latentshape.images import grid, save_png
+    from latentshape.models import load_model
 
-    config, model, dataset = run.config(), load(run), open_data(run.config(), run)
-    run.need(run.codes_path / "train.npy", "encode")
-    test = load_codes(run.codes_path, "test")
+    config, model = run.config(), load_model(run)
+    train, held_out, test = (load_codes(run, split) for split in SPLITS)
+    dataset = open_data(config, run)
     with run.stage("evaluate"):
-        samplers = fit_samplers(load_codes(run.codes_path, "train").z)
+        samplers = fit_samplers(train.z)
         for name, sampler in samplers.items():
             sampler.save(run.samplers_path / name)
             pictures = decode_pixels(model, sampler.sample_at(range(SHOWN)))
             save_png(run.samples_path / f"{name}.png", grid(pictures))
-        held_out = load_codes(run.codes_path, "validation")
         shown = np.array(dataset.pixels[dataset.indices("test")[:SHOWN]])
         save_png(run.samples_path / "real.png", grid(shown))
         rebuilt = decode_pixels(model, test.z[:SHOWN])
@@ -176,10 +165,11 @@ def sample_run(run: RunFolder, sampler: str, n: int, seed: int, out: Path, **opt
     """
     from latentshape.decoding import decode
     from latentshape.images import grid, save_png, to_pixels
+    from latentshape.models import load_model
 
     if n < 1 or seed < 0:
         raise InputError(f"-n must be at least 1 and --seed at least 0, got {n} and {seed}.")
-    law, model = fitted(run, sampler, **options), load(run)
+    law, model = fitted(run, sampler, **options), load_model(run)
     z = law.sample_at(range(seed, seed + n))
     with atomic_path(out / "codes.npy") as temporary:
         np.save(temporary, z)

@@ -17,7 +17,7 @@ __all__ = ["scorecard_text", "write_report"]
 
 #: Rows of the scorecard in reading order, each in plain words.
 ROWS = {
-    "real": "Held-out photographs as they are: the ceiling.",
+    "real": "Held-out images as they are: the ceiling.",
     "reconstruction": "Held-out images, encoded and decoded: the best this decoder can show.",
     "training-codes": "Codes that images really had, decoded: the floor of every sampler's gap.",
     "gaussian": "Right centre, right covariance: the measured cloud as a Gaussian.",
@@ -29,7 +29,7 @@ ROWS = {
     "zero-mean": "Wrong centre, right covariance.",
     "standard-normal": "Wrong centre, wrong covariance: the textbook's N(0, I).",
     "cube": "Uniform around the origin, as long as real codes on average.",
-    "phase-scrambled": "Photographs with their layout destroyed: the detector's floor.",
+    "phase-scrambled": "Real images with their layout destroyed: the detector's floor.",
 }
 #: The four corners of right and wrong centre and covariance.
 CORNERS = (

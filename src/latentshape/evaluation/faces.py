@@ -75,7 +75,9 @@ def support(pixels: np.ndarray, settings: DetectorSettings) -> np.ndarray:
     found = np.zeros(len(pixels), int)
     side, smallest = (settings.side,) * 2, (settings.min_size,) * 2
     for i, picture in enumerate(pixels):
-        grey = picture[..., 0] if picture.shape[-1] == 1 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        grey = (
+            picture[..., 0] if picture.shape[-1] == 1 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        )
         scaled = cv2.resize(grey, side, interpolation=cv2.INTER_LINEAR)
         _, hits = cascade.detectMultiScale2(scaled, settings.scale_factor, 1, minSize=smallest)
         found[i] = max(hits, default=0)

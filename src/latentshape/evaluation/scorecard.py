@@ -103,9 +103,7 @@ class Judge:
             features = self.features(pixels)
             for name, values in features.items():
                 distances["frechet"][name].append(feature_frechet(values, self.real[name]))
-                distances["gap"][name].append(
-                    feature_frechet(values, self.reconstructions[name])
-                )
+                distances["gap"][name].append(feature_frechet(values, self.reconstructions[name]))
         row: dict[str, Any] = {"face_rate": _proportion(faces)}
         for kind, by_space in distances.items():
             reference = is_reference and kind == "gap"
@@ -210,7 +208,12 @@ def _likelihood(sampler: Sampler, z: np.ndarray) -> dict[str, Any]:
         return {"value": None, "why": f"{outside} of {len(values)} held-out codes lie outside it"}
     error = float(values.std() / math.sqrt(len(values)))
     mean = float(values.mean())
-    return {"value": mean, "low": mean - 1.96 * error, "high": mean + 1.96 * error, "n": len(values)}
+    return {
+        "value": mean,
+        "low": mean - 1.96 * error,
+        "high": mean + 1.96 * error,
+        "n": len(values),
+    }
 
 
 def _squared_error(model: Autoencoder, z: np.ndarray, pixels: np.ndarray) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from latentshape.config import Config
 from latentshape.errors import InputError
+from latentshape.runs import RunFolder
 
 if TYPE_CHECKING:
     import torch
@@ -32,16 +32,17 @@ def build_model(config: Config) -> Autoencoder:
     return model.to(memory_format=torch.channels_last)
 
 
-def load_model(config: Config, weights: Path) -> Autoencoder:
+def load_model(run: RunFolder) -> Autoencoder:
     """The trained model of a run, on the best device, ready to encode and decode.
 
     Raises:
-        InputError: The weights file is damaged or of another architecture.
+        InputError: The run is not trained yet, or its weights are damaged or of another model.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    model = build_model(config)
+    weights = run.need(run.model_path, "train --out")
+    model = build_model(run.config())
     try:
         model.load_state_dict(load_file(weights))
     except (SafetensorError, RuntimeError) as error:

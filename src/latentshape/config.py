@@ -150,10 +150,11 @@ _SECTIONS: dict[str, Any] = {
 
 #: Each preset is one line; docs/results.md holds what it measured.
 PRESETS: dict[str, dict[str, Any]] = {
-    "faces-64": dict(data="faces:n=12000", size=64, latent_dim=128, filters=(32, 64, 128, 256), epochs=10),
+    "faces-64": dict(data="faces", size=64, latent_dim=128, filters=(32, 64, 128, 256), epochs=10),
     "celeba-64": dict(data="celeba", size=64, latent_dim=256, filters=(32, 64, 128, 256), epochs=24),
     # The network of the experiments: 96 px, 12x12x128 bottleneck, just over 10 million parameters.
-    "series-96": dict(data="celeba", size=96, latent_dim=256, filters=(64, 64, 128, 128), strides=(2, 2, 2, 1), decoder_filters=(128, 128, 64, 64), epochs=24),
+    "series-96": dict(data="celeba", size=96, latent_dim=256, filters=(64, 64, 128, 128),
+                      strides=(2, 2, 2, 1), decoder_filters=(128, 128, 64, 64), epochs=24),
 }  # fmt: skip
 
 

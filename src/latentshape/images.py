@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["grid", "open_image", "save_png", "to_images", "to_pixels"]
 
 #: Suffixes that count as image files when a folder is read.
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})  # fmt: skip
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+)
 
 
 def to_images(pixels: np.ndarray | torch.Tensor, device: Any = None) -> torch.Tensor:

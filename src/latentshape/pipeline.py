@@ -89,7 +89,6 @@ def _notices(summary: dict[str, Any]) -> list[str]:
 def encode_run(run: RunFolder, spec: str | None = None) -> None:
     """Codes of every split of the run's data (or of other images, by ``spec``)."""
     from latentshape.codes import encode_dataset
-
     from latentshape.models import load_model
 
     model = load_model(run)

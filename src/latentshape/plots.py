@@ -31,7 +31,7 @@ __all__ = ["coverage", "loss_curve", "mahalanobis_radius", "number_distribution"
            "radius_and_cubes", "shape_figures", "spectrum"]  # fmt: skip
 
 CODES, CONTROL, LAW, ORIGIN, CENTRE = "#2b6cb0", "#dd8b2c", "#1a202c", "#c53030", "#1a202c"
-STYLE = {
+STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titleweight": "semibold",
@@ -150,7 +150,7 @@ def mahalanobis_radius(ax: Axes, z: np.ndarray, moments: Moments) -> Axes:
     control_radii = np.sqrt(mahalanobis_squared(drawn))
     low = min(radii.min(), control_radii.min())
     high = max(np.quantile(radii, 0.999), control_radii.max())
-    edges = np.linspace(low, high, 90)
+    edges = np.linspace(low, high, 90).tolist()
     ax.hist(radii, edges, density=True, color=CODES, alpha=0.5, label="codes")
     ax.hist(
         control_radii, edges, density=True, histtype="step", color=CONTROL, label="Gaussian control"
@@ -176,7 +176,7 @@ def mahalanobis_of_origin(moments: Moments) -> float:
 def radius_and_cubes(ax: Axes, z: np.ndarray, best_b: float) -> Axes:
     """Lengths of the codes beside those of points drawn uniformly in cubes around the origin."""
     lengths = np.linalg.norm(np.asarray(z[:DRAWN], np.float64), axis=1)
-    edges = np.linspace(0, max(np.quantile(lengths, 0.999), 1e-9) * 1.35, 120)
+    edges = np.linspace(0, max(np.quantile(lengths, 0.999), 1e-9) * 1.35, 120).tolist()
     ax.hist(lengths, edges, density=True, color=CODES, alpha=0.5, label="codes")
     rng = np.random.default_rng(0)
     for factor, style in ((0.75, ":"), (1.0, "-"), (1.25, "--")):

@@ -157,7 +157,9 @@ def _decode_into(
             return None, [f"{type(error).__name__}: {error}".replace(str(path), path.name)]
         return np.asarray(small).reshape(size, size, channels), notes
 
-    kept, unreadable, converted = [], {}, Counter[str]()
+    kept: list[int] = []
+    unreadable: dict[str, str] = {}
+    converted = Counter[str]()
     with bar(len(listing.paths), "decoding") as progress:
         for i, (picture, notes) in enumerate(_in_order(decode, listing.paths)):
             progress.update()

@@ -71,7 +71,7 @@ def support(pixels: np.ndarray, settings: DetectorSettings) -> np.ndarray:
         raise InputError(why)
     import cv2
 
-    cascade = cv2.CascadeClassifier(cv2.data.haarcascades + settings.cascade)
+    cascade = cv2.CascadeClassifier(cv2.data.haarcascades + settings.cascade)  # type: ignore[attr-defined]
     found = np.zeros(len(pixels), int)
     side, smallest = (settings.side,) * 2, (settings.min_size,) * 2
     for i, picture in enumerate(pixels):

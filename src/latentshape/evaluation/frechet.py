@@ -26,8 +26,10 @@ def frechet_distance(
     result is real by construction.
 
     Args:
-        mean_a, mean_b: Means, shape (d,).
-        cov_a, cov_b: Covariances, symmetric positive semi-definite, shape (d, d).
+        mean_a: Mean of the first, shape (d,).
+        cov_a: Covariance of the first, symmetric positive semi-definite, shape (d, d).
+        mean_b: Mean of the second, shape (d,).
+        cov_b: Covariance of the second, shape (d, d).
 
     References:
         Dowson & Landau, 1982, https://doi.org/10.1016/0047-259X(82)90077-X

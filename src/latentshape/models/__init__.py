@@ -29,7 +29,7 @@ def build_model(config: Config) -> Autoencoder:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
         model = kinds[config.model.model](config.model, config.data.size, config.data.channels)
-    return model.to(memory_format=torch.channels_last)
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def load_model(run: RunFolder) -> Autoencoder:

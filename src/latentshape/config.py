@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,6 +115,9 @@ class Config:
         Raises:
             InputError: A section or field is unknown or of the wrong type.
         """
+        for name in values:
+            if name not in ("preset", *_SECTIONS):
+                raise InputError(f"The config has no section {name!r}{_nearest(name, _SECTIONS)}.")
         sections: dict[str, Any] = {}
         for name, section in _SECTIONS.items():
             given = values.get(name, {})
@@ -122,7 +126,10 @@ class Config:
             known = {f.name: f for f in dataclasses.fields(section)}
             for key in given:
                 if key not in known:
-                    raise InputError(f"The config has {name}.{key}, which this version lacks.")
+                    raise InputError(
+                        f"The config has {name}.{key}, which this version lacks"
+                        f"{_nearest(key, known)}."
+                    )
             sections[name] = section(
                 **{k: _coerce(f"{name}.{k}", v, getattr(section(), k)) for k, v in given.items()}
             )
@@ -207,11 +214,14 @@ def check_config(config: Config) -> None:
         ("kernel_size", model.kernel_size),
         ("epochs", training.epochs),
         ("batch_size", training.batch_size),
-        ("n", config.evaluation.n),
         ("draws", config.evaluation.draws),
     ):
         if value < 1:
             raise InputError(f"{name} must be at least 1, got {value}.")
+    if config.evaluation.n < 2:
+        raise InputError(
+            f"n must be at least 2 pictures, to have a spread to judge; got {config.evaluation.n}."
+        )
     _one_of("model", model.model, MODELS)
     _one_of("activation", model.activation, ACTIVATIONS)
     _one_of("schedule", training.schedule, SCHEDULES)
@@ -237,12 +247,12 @@ def check_config(config: Config) -> None:
     step = math.prod(strides)
     if data.size % step:
         below, above = data.size // step * step, -(-data.size // step) * step
-        sizes = " or ".join(str(s) for s in (below, above) if 28 <= s <= 256) or "a multiple of it"
+        sizes = " or ".join(str(s) for s in (below, above) if 28 <= s <= 256)
         raise InputError(
             f"size {data.size} is not divisible by {step}, the product of the strides {strides}. "
-            f"Use --size {sizes}, or fewer or smaller --strides."
+            f"Use {f'--size {sizes}, or ' if sizes else ''}fewer or smaller --strides."
         )
-    if not (training.learning_rate > 0 and math.isfinite(training.learning_rate)):
+    if training.learning_rate <= 0:
         raise InputError(f"learning_rate must be positive, got {training.learning_rate}.")
     if training.weight_decay < 0 or training.seed < 0:
         raise InputError("weight_decay and seed must not be negative.")
@@ -265,21 +275,34 @@ def _nearest(word: str, known: Mapping[str, Any]) -> str:
 
 def _coerce(name: str, value: Any, like: Any) -> Any:
     """``value`` in the type of the field's default, or a sentence about it."""
-    try:
-        if isinstance(like, bool):
-            if not isinstance(value, bool):
-                raise TypeError
+    if isinstance(like, tuple):
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        if all(_is_whole(part) for part in parts):
+            return tuple(int(part) for part in parts)
+        kind = "a list of whole numbers"
+    elif isinstance(like, bool):
+        if isinstance(value, bool):
             return value
-        if isinstance(like, tuple):
-            return tuple(int(v) for v in ([value] if isinstance(value, int) else value))
-        if isinstance(like, int) and (isinstance(value, bool) or int(value) != value):
-            raise TypeError
-        return type(like)(value)
-    except (TypeError, ValueError):
-        kind = {"tuple": "a list of whole numbers", "int": "a whole number"}.get(
-            type(like).__name__, f"a {type(like).__name__}"
-        )
-        raise InputError(f"Expected {kind} for {name}, got {value!r}.") from None
+        kind = "true or false"
+    elif isinstance(like, int):
+        if _is_whole(value):
+            return int(value)
+        kind = "a whole number"
+    elif isinstance(like, float):
+        if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+        kind = "a finite number"
+    else:
+        if isinstance(value, str):
+            return value
+        kind = "a text"
+    raise InputError(f"Expected {kind} for {name}, got {value!r}.")
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether a value is a number without a fraction: 3 and 3.0, but neither True nor "3"."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return real and math.isfinite(value) and value == int(value)
 
 
 def _plain(value: Any) -> Any:

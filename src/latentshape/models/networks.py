@@ -106,7 +106,8 @@ class ConvDecoder(nn.Module):
             layers.append(nn.Sequential(convolution, *([] if last else _after(config, filters))))
             maps = filters
         if config.decoder_filters:
-            layers.append(nn.Sequential(nn.Conv2d(maps, channels, k, 1, padding)))
+            # An odd kernel, since an even one cannot keep the side at stride 1.
+            layers.append(nn.Sequential(nn.Conv2d(maps, channels, k | 1, 1, k // 2)))
         self.layers = nn.ModuleList(layers)
 
     def forward(self, z: Tensor) -> Tensor:

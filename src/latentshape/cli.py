@@ -27,6 +27,13 @@ from latentshape.samplers import SAMPLERS
 __all__ = ["main"]
 
 
+#: What a disk may answer to a write that is no defect of latentshape.
+UNWRITABLE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR,
+    errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EIO,
+)  # fmt: skip
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse with its usage errors in our manner: the sentence, and where help is."""
 
@@ -175,7 +182,7 @@ def _use(given: argparse.Namespace) -> None:
     elif given.verb == "sample":
         out = given.out or run.samples_path / given.sampler
         options = _sampler_options(given.option)
-        print(pipeline.sample_run(run, given.sampler, given.n, given.seed, out, **options))
+        print(pipeline.sample_run(run, given.sampler, given.n, given.seed, out, options))
     elif given.verb == "evaluate":
         pipeline.evaluate_run(run)
         from latentshape.report import scorecard_text
@@ -214,7 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"latentshape: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM):
+        if error.errno not in UNWRITABLE:
             raise
         place = f" ({error.filename})" if error.filename else ""
         print(

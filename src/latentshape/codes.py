@@ -7,8 +7,11 @@ order. They are written batch by batch, so memory does not grow with the number 
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +24,7 @@ from latentshape.models.base import Autoencoder
 from latentshape.progress import bar
 from latentshape.runs import RunFolder
 
-__all__ = ["Codes", "encode_dataset", "encode_pixels", "load_array", "load_codes"]
+__all__ = ["Codes", "encode_dataset", "encode_pixels", "load_array", "load_codes", "save_array"]
 
 BATCH = 256
 
@@ -46,9 +49,9 @@ class Codes:
 
 
 def encode_pixels(
-    model: Autoencoder, pixels: np.ndarray, rows: np.ndarray, out: np.ndarray, precision: str
-) -> None:
-    """The only encoding loop: fill ``out`` (len(rows), d) with the codes of ``pixels[rows]``.
+    model: Autoencoder, pixels: np.ndarray, rows: np.ndarray, precision: str
+) -> Iterator[np.ndarray]:
+    """The only encoding loop: codes (at most 256, d) float32 of ``pixels[rows]``, in order.
 
     Raises:
         InputError: A code is not finite: the model has diverged.
@@ -67,14 +70,16 @@ def encode_pixels(
                     "The encoder gives codes that are not finite numbers: the model has diverged. "
                     "Train again with a lower --learning-rate."
                 )
-            out[start : start + len(chosen)] = z
+            yield z
             progress.update(len(chosen))
 
 
 def encode_dataset(
     model: Autoencoder, dataset: Dataset, folder: Path, precision: str = "fp32"
 ) -> None:
-    """Encode every split of a dataset into ``folder``; each file appears when it is whole.
+    """Encode every split of a dataset into ``folder``, which is replaced when all is written.
+
+    Codes, ids and attributes belong together: an encoding that is cut short leaves the earlier ones.
 
     Args:
         model: A trained autoencoder.
@@ -82,27 +87,46 @@ def encode_dataset(
         folder: ``codes/`` of a run.
         precision: ``fp32``, or ``bf16`` where speed matters more than the last 0.4 % of a component.
     """
-    for split in SPLITS:
-        rows = dataset.indices(split)
-        with atomic_path(folder / f"{split}.npy") as temporary:
-            out = np.lib.format.open_memmap(
-                temporary, mode="w+", dtype=np.float32, shape=(len(rows), model.latent_dim)
-            )
-            encode_pixels(model, dataset.pixels, rows, out, precision)
-            out.flush()
-            del out
-        _save_array(folder / f"{split}.ids.npy", dataset.ids[rows])
-        if dataset.attributes is not None:
-            _save_array(folder / f"{split}.attributes.npy", dataset.attributes[rows])
-    write_json(
-        folder / "index.json",
-        {"latent_dim": model.latent_dim, "attribute_names": list(dataset.attribute_names)},
-    )
+    building = folder.with_name(folder.name + ".part")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    try:
+        for split in SPLITS:
+            rows = dataset.indices(split)
+            shape = (len(rows), model.latent_dim)
+            batches = encode_pixels(model, dataset.pixels, rows, precision)
+            write_array(building / f"{split}.npy", shape, np.float32, batches)
+            save_array(building / f"{split}.ids.npy", dataset.ids[rows])
+            if dataset.attributes is not None:
+                save_array(building / f"{split}.attributes.npy", dataset.attributes[rows])
+        write_json(
+            building / "index.json",
+            {"latent_dim": model.latent_dim, "attribute_names": list(dataset.attribute_names)},
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
 
 
-def _save_array(path: Path, array: np.ndarray) -> None:
-    with atomic_path(path) as temporary:
-        np.save(temporary, array, allow_pickle=False)
+def write_array(
+    path: Path, shape: tuple[int, ...], dtype: Any, blocks: Iterable[np.ndarray]
+) -> None:
+    """Write a ``.npy`` file block by block, atomically.
+
+    Through ``write``, not through a memory map: on a full disk that is an ``OSError``, where a
+    mapped page would end the process with a bus error.
+    """
+    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype).tobytes())
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write one array as ``.npy``, atomically."""
+    write_array(path, array.shape, array.dtype, [array])
 
 
 def load_codes(run: RunFolder, split: str = "train") -> Codes:
@@ -127,8 +151,19 @@ def load_codes(run: RunFolder, split: str = "train") -> Codes:
             f"The codes in {folder} cannot be read ({error}). Delete the folder and run: "
             f"latentshape encode {run.path}"
         ) from None
-    index = read_json(folder / "index.json")
-    return Codes(z, ids, split, attributes, tuple(index["attribute_names"]))
+    index = read_json(run.need(folder / "index.json", "encode"))
+    names = tuple(index["attribute_names"]) if isinstance(index, dict) else ()
+    columns = (len(z), len(names))
+    if (
+        z.ndim != 2
+        or len(ids) != len(z)
+        or (attributes is not None and attributes.shape != columns)
+    ):
+        raise InputError(
+            f"The files in {folder} do not belong together ({split}: codes {z.shape}, {len(ids)} ids, "
+            f"{len(names)} attributes). Delete the folder and run: latentshape encode {run.path}"
+        )
+    return Codes(z, ids, split, attributes, names)
 
 
 def load_array(path: Path) -> np.ndarray:

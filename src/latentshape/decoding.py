@@ -42,6 +42,7 @@ def decode(model: Autoencoder, z: np.ndarray) -> Iterator[Tensor]:
             "codes (or this sampler) belong to another model."
         )
     device = next(model.parameters()).device
+    model.eval()
     for start in range(0, len(z), BATCH):
         block = np.zeros((BATCH, z.shape[1]), np.float32)
         rows = z[start : start + BATCH]

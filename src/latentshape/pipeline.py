@@ -14,7 +14,7 @@ import numpy as np
 
 from latentshape.config import Config
 from latentshape.errors import InputError
-from latentshape.files import atomic_path, read_json, write_json
+from latentshape.files import read_json, write_json
 from latentshape.progress import bar, say
 from latentshape.runs import RunFolder
 
@@ -121,12 +121,12 @@ def analyze_run(run: RunFolder) -> dict[str, Any]:
         return analyze_codes(train.z, run.path, held_out.z)
 
 
-def fitted(run: RunFolder, name: str, **options: Any) -> Sampler:
+def fitted(run: RunFolder, name: str, options: dict[str, Any] | None = None) -> Sampler:
     """A sampler fitted to the run's training codes."""
     from latentshape.codes import load_codes
     from latentshape.samplers import make_sampler
 
-    return make_sampler(name, **options).fit(load_codes(run, "train").z)
+    return make_sampler(name, **(options or {})).fit(load_codes(run, "train").z)
 
 
 def evaluate_run(run: RunFolder) -> dict[str, Any]:
@@ -156,22 +156,29 @@ def evaluate_run(run: RunFolder) -> dict[str, Any]:
     return card
 
 
-def sample_run(run: RunFolder, sampler: str, n: int, seed: int, out: Path, **options: Any) -> Path:
+def sample_run(
+    run: RunFolder,
+    sampler: str,
+    n: int,
+    seed: int,
+    out: Path,
+    options: dict[str, Any] | None = None,
+) -> Path:
     """Draw n pictures: ``grid.png``, ``images/``, ``codes.npy``; picture i comes from seed + i.
 
     Returns:
         The grid's path.
     """
+    from latentshape.codes import save_array
     from latentshape.decoding import decode
     from latentshape.images import grid, save_png, to_pixels
     from latentshape.models import load_model
 
     if n < 1 or seed < 0:
         raise InputError(f"-n must be at least 1 and --seed at least 0, got {n} and {seed}.")
-    law, model = fitted(run, sampler, **options), load_model(run)
+    law, model = fitted(run, sampler, options), load_model(run)
     z = law.sample_at(range(seed, seed + n))
-    with atomic_path(out / "codes.npy") as temporary:
-        np.save(temporary, z)
+    save_array(out / "codes.npy", z)
     shown: list[np.ndarray] = []
     done = 0
     with bar(n, "drawing") as progress:

@@ -115,7 +115,13 @@ class RunFolder:
         """The lines of ``metrics.jsonl``, one dictionary per epoch."""
         if not self.metrics_path.exists():
             return []
-        return [json.loads(line) for line in self.metrics_path.read_text().splitlines() if line]
+        try:
+            return [json.loads(line) for line in self.metrics_path.read_text().splitlines() if line]
+        except ValueError as error:
+            raise InputError(
+                f"{self.metrics_path} is damaged ({error}). Restore it, or delete it to go without "
+                "the loss curve."
+            ) from None
 
     def write_metrics(self, lines: list[dict[str, Any]]) -> None:
         """Replace ``metrics.jsonl``: whole, so that a kill never leaves half a line."""

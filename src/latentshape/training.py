@@ -22,12 +22,13 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from latentshape.config import Config, TrainingConfig
@@ -132,8 +133,7 @@ def train(config: Config, dataset: Dataset, run: RunFolder) -> Trained:
         progress.precision = _pick_precision(config, device, dataset)
     with _repeatable(), _interruptible() as interrupted:
         _loop(config, dataset, run, model, optimizer, progress, interrupted)
-    with atomic_path(run.model_path) as temporary:
-        save_file(_dense(model.state_dict()), temporary)
+    _write(run.model_path, model.state_dict())
     facts = {
         "device": str(device),
         "precision": progress.precision,
@@ -182,11 +182,12 @@ def _loop(
                 shown.update(len(chosen))
                 end = position == per_epoch - 1
                 stop = interrupted.is_set()
-                if device.type == "cpu" or len(waiting) >= LOOK_EVERY or end or stop:
+                save = not end and (stop or time.monotonic() - last_save > CHECKPOINT_SECONDS)
+                if device.type == "cpu" or len(waiting) >= LOOK_EVERY or end or save:
                     _look(waiting, progress, run)
                     shown.set_postfix_str(f"mse {progress.squared_error / progress.images:.5f}")
                 progress.seconds = seconds_before + time.perf_counter() - began
-                if not end and (stop or time.monotonic() - last_save > CHECKPOINT_SECONDS):
+                if save:
                     _save(run, model, optimizer, progress)
                     last_save = time.monotonic()
                 if stop and not end:
@@ -194,7 +195,7 @@ def _loop(
         _end_epoch(config, dataset, held_out, run, model, progress, epoch)
         _save(run, model, optimizer, progress)
         last_save = time.monotonic()
-        if interrupted.is_set() and epoch + 1 < settings.epochs:
+        if interrupted.is_set():
             raise Interrupted
 
 
@@ -214,16 +215,21 @@ def _look(waiting: list[tuple[Tensor, int]], progress: Progress, run: RunFolder)
     for value, count in waiting:
         mse = value.item()
         if not math.isfinite(mse):
-            saved = "no checkpoint had been written yet"
-            if run.checkpoint_path.exists():
-                saved = f"the last good checkpoint is kept in {run.checkpoint_path}"
-            raise InputError(
-                f"The loss became {mse} at step {progress.step}; training stopped and {saved}. "
-                "Start again in another --out with a lower --learning-rate or --precision fp32."
-            )
+            raise _diverged(f"The loss became {mse}", progress, run)
         progress.squared_error += mse * count
         progress.images += count
     waiting.clear()
+
+
+def _diverged(what: str, progress: Progress, run: RunFolder) -> InputError:
+    """The sentence about a training that has left the finite numbers."""
+    saved = "no checkpoint had been written yet"
+    if run.checkpoint_path.exists():
+        saved = f"the last good checkpoint is kept in {run.checkpoint_path}"
+    return InputError(
+        f"{what} at step {progress.step}; training stopped and {saved}. "
+        "Start again in another --out with a lower --learning-rate or --precision fp32."
+    )
 
 
 def _end_epoch(
@@ -236,11 +242,14 @@ def _end_epoch(
     epoch: int,
 ) -> None:
     """Judge the held-out images and write the epoch's line."""
+    judged = held_out_mse(model, dataset, held_out, progress.precision)
+    if not math.isfinite(judged):
+        raise _diverged(f"The held-out loss became {judged}", progress, run)
     line = {
         "epoch": epoch + 1,
         "step": progress.step,
         "train_mse": progress.squared_error / progress.images,
-        "heldout_mse": held_out_mse(model, dataset, held_out, progress.precision),
+        "heldout_mse": judged,
         "images_per_second": round(progress.images / progress.seconds, 1),
         "learning_rate": learning_rate(
             config.training,
@@ -299,21 +308,31 @@ def _time_steps(config: Config, x: Tensor, precision: str, steps: int = 3) -> fl
     return fastest
 
 
-def _dense(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Row-major copies on the processor: what a safetensors file can hold."""
-    return {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write tensors as one safetensors file, whole, row-major, on the processor.
+
+    Through Python's own file, so that a full disk is an ``OSError`` like everywhere else.
+    """
+    dense = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(dense, metadata))
 
 
 def _save(
     run: RunFolder, model: Autoencoder, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
-    """Write weights, Adam's moments and where we are, as one file, all or nothing."""
+    """Write weights, Adam's moments and where we are, as one file, all or nothing.
+
+    A loss is finite one step longer than the weights it leads to: these are looked at here, so that
+    the last checkpoint is always one to go on from.
+    """
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     names = [name for name, _ in model.named_parameters()]
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{names[i]}.{k}": v for k, v in state.items()}
-    with atomic_path(run.checkpoint_path) as temporary:
-        save_file(_dense(tensors), temporary, {"progress": json.dumps(vars(progress))})
+    if not all(bool(v.isfinite().all()) for v in tensors.values()):
+        raise _diverged("A weight became infinite or no number", progress, run)
+    _write(run.checkpoint_path, tensors, {"progress": json.dumps(vars(progress))})
 
 
 def _resume(

@@ -39,6 +39,7 @@ def frechet_distance(
         >>> frechet_distance(np.zeros(3), eye, np.ones(3), eye)
         3.0
     """
+    cov_a, cov_b = np.atleast_2d(cov_a), np.atleast_2d(cov_b)
     root_a = _root(cov_a)
     product = root_a @ cov_b @ root_a
     overlap = np.sqrt(np.clip(np.linalg.eigvalsh((product + product.T) / 2), 0, None)).sum()
@@ -63,5 +64,5 @@ def feature_frechet(a: np.ndarray, b: np.ndarray) -> float:
 
 def _root(cov: np.ndarray) -> np.ndarray:
     """Symmetric square root of a positive semi-definite matrix."""
-    values, vectors = np.linalg.eigh(np.atleast_2d(cov))
+    values, vectors = np.linalg.eigh(cov)
     return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T

@@ -30,6 +30,7 @@ from latentshape.codes import Codes
 from latentshape.config import EvaluationConfig
 from latentshape.data import Dataset
 from latentshape.decoding import decode, decode_pixels
+from latentshape.errors import InputError
 from latentshape.evaluation.faces import (
     DetectorSettings,
     calibrate,
@@ -149,7 +150,15 @@ def score(
         test: Codes of the test split, for the reconstructions.
         config: Pictures per draw, and draws.
         seed: Of every draw.
+
+    Raises:
+        InputError: The codes are of other images than the dataset's.
     """
+    if not np.array_equal(test.ids, dataset.ids[dataset.indices("test")]):
+        raise InputError(
+            "The codes are of other images than the run's own, which reconstructions are compared "
+            "with. Make them again with: latentshape encode RUN"
+        )
     rng = np.random.default_rng(seed)
     train, real, reference = (dataset.indices(s) for s in ("train", "validation", "test"))
     n = min(config.n, len(real), len(reference))

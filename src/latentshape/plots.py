@@ -6,8 +6,10 @@ and what is drawn around it red.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -34,7 +36,7 @@ CODES, CONTROL, LAW, ORIGIN, CENTRE = "#2b6cb0", "#dd8b2c", "#1a202c", "#c53030"
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
-    "axes.titleweight": "semibold",
+    "axes.titleweight": "bold",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#718096",
@@ -49,28 +51,44 @@ STYLE: Any = {
 DRAWN = 200_000
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Draw in the house's style and leave matplotlib's global state as it was."""
+
+    @functools.wraps(draw)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        import matplotlib as mpl
+
+        with mpl.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return wrapped
+
+
+@styled
 def figure(
-    rows: int = 1, columns: int = 1, width: float = 7.2, height: float = 2.8
+    rows: int = 1, columns: int = 1, width: float = 7.6, height: float = 3.0
 ) -> tuple[Figure, Any]:
-    """A figure in the house's style, without touching matplotlib's global state."""
-    import matplotlib as mpl
+    """An empty figure and its axes, (rows, columns)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(STYLE):
-        made = Figure(figsize=(width, height), layout="constrained", dpi=STYLE["figure.dpi"])
-        FigureCanvasAgg(made)
-        return made, made.subplots(rows, columns, squeeze=False)
+    made = Figure(figsize=(width, height), layout="constrained", dpi=STYLE["figure.dpi"])
+    FigureCanvasAgg(made)
+    return made, made.subplots(rows, columns, squeeze=False)
 
 
+@styled
 def save(made: Figure, path: Path) -> None:
     """Write as PNG, atomically."""
-    import matplotlib as mpl
-
-    with mpl.rc_context(STYLE), atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         made.savefig(temporary, format="png")
 
 
+@styled
 def loss_curve(ax: Axes, metrics: list[dict[str, Any]]) -> Axes:
     """Mean squared error per pixel over the epochs, training and held-out, on a log scale."""
     epochs = [m["epoch"] for m in metrics]
@@ -90,6 +108,7 @@ def loss_curve(ax: Axes, metrics: list[dict[str, Any]]) -> Axes:
     return ax
 
 
+@styled
 def spectrum(ax: Axes, pca: dict[str, Any]) -> Axes:
     """Eigenvalues of the covariance by rank, and the share of variance up to each."""
     values = np.array(pca["eigenvalues"])
@@ -104,6 +123,7 @@ def spectrum(ax: Axes, pca: dict[str, Any]) -> Axes:
     return ax
 
 
+@styled
 def number_distribution(ax: Axes, z: np.ndarray, moments: Moments, j: int) -> Axes:
     """Histogram of component j with its least-squares Gaussian and its half-width."""
     column = Moments(moments.n, moments.mean[[j]], moments.cov[np.ix_([j], [j])])
@@ -119,10 +139,11 @@ def number_distribution(ax: Axes, z: np.ndarray, moments: Moments, j: int) -> Ax
     ax.axvline(0, color=ORIGIN, linewidth=0.8, linestyle=":")
     spread = 4.5 * column.std[0]
     ax.set(xlim=(min(mean - spread, -0.1), max(mean + spread, 0.1)), yticks=[])
-    ax.set_title(f"component {j}: mean {mean:.2f}, hw {half:.2f}", fontsize=8)
+    ax.set_title(f"{j}:  mean {mean:.2f}, hw {half:.2f}", fontsize=7.5)
     return ax
 
 
+@styled
 def plane(
     ax: Axes, z: np.ndarray, moments: Moments, i: int, j: int, labels: tuple[str, str]
 ) -> Axes:
@@ -141,6 +162,7 @@ def plane(
     return ax
 
 
+@styled
 def mahalanobis_radius(ax: Axes, z: np.ndarray, moments: Moments) -> Axes:
     """Mahalanobis radii of the codes, of an equal-size Gaussian control, and the exact law."""
     z = z[:DRAWN]
@@ -173,6 +195,7 @@ def mahalanobis_of_origin(moments: Moments) -> float:
     return float(moments.mean @ np.linalg.solve(moments.cov, moments.mean))
 
 
+@styled
 def radius_and_cubes(ax: Axes, z: np.ndarray, best_b: float) -> Axes:
     """Lengths of the codes beside those of points drawn uniformly in cubes around the origin."""
     lengths = np.linalg.norm(np.asarray(z[:DRAWN], np.float64), axis=1)
@@ -189,6 +212,7 @@ def radius_and_cubes(ax: Axes, z: np.ndarray, best_b: float) -> Axes:
     return ax
 
 
+@styled
 def coverage(ax: Axes, rows: list[dict[str, Any]]) -> Axes:
     """Observed minus expected share of codes inside the k sigma ellipses of pairs."""
     x = np.arange(len(rows))
@@ -206,6 +230,7 @@ def coverage(ax: Axes, rows: list[dict[str, Any]]) -> Axes:
     return ax
 
 
+@styled
 def correlation_counts(ax: Axes, record: dict[str, Any]) -> Axes:
     """How many pairs are correlated above each threshold, codes and control."""
     x = np.arange(len(record["counts"]))
@@ -236,6 +261,15 @@ def _chosen_components(record: dict[str, Any], count: int = 8) -> list[int]:
     return order[:count]
 
 
+def _chosen_pairs(record: dict[str, Any]) -> list[tuple[int, int]]:
+    """The most correlated pair, and the two components whose zero lies farthest out in sigmas."""
+    pairs = [(p["i"], p["j"]) for p in record["correlation"]["pairs"][:1]]
+    sigmas = [abs(c["mean"]) / c["std"] if c["std"] else 0.0 for c in record["components"]]
+    i, j = sorted(range(len(sigmas)), key=lambda k: -sigmas[k])[:2]
+    return [*pairs, (i, j)]
+
+
+@styled
 def shape_figures(record: dict[str, Any], z: np.ndarray, folder: Path) -> list[Path]:
     """Every figure of ``shape.json``, written as PNG into ``folder``.
 
@@ -266,7 +300,7 @@ def shape_figures(record: dict[str, Any], z: np.ndarray, folder: Path) -> list[P
         number_distribution(ax, z, moments, j)
     keep("components", made)
 
-    made, axes = figure(1, 2)
+    made, axes = figure(1, 2, height=3.3)
     radius_and_cubes(axes[0, 0], z, record["radius"]["best_cube_b"])
     if record["mahalanobis"]["mean"] is not None:
         mahalanobis_radius(axes[0, 1], z, moments)
@@ -276,7 +310,7 @@ def shape_figures(record: dict[str, Any], z: np.ndarray, folder: Path) -> list[P
     keep("radius", made)
 
     if d >= 2:
-        pairs = [(p["i"], p["j"]) for p in record["correlation"]["pairs"][:2]]
+        pairs = _chosen_pairs(record)
         made, axes = figure(1, 3, height=2.6)
         for ax, (i, j) in zip(axes.flat, pairs):
             plane(ax, z, moments, i, j, (f"component {i}", f"component {j}"))
@@ -287,7 +321,7 @@ def shape_figures(record: dict[str, Any], z: np.ndarray, folder: Path) -> list[P
         plane(last, scores, rotated, 0, 1, ("PCA axis 1", "PCA axis 2"))
         origin = pca.transform(np.zeros((1, d)))[0]
         last.lines[-1].set_data([origin[0]], [origin[1]])
-        last.legend(loc="best")
+        last.legend(loc="upper left")
         for ax in axes.flat[len(pairs) + 1 :]:
             ax.set_visible(False)
         keep("planes", made)

@@ -63,7 +63,7 @@ def gather(run: RunFolder) -> dict[str, Any]:
     card = read_json(run.scorecard_path) if run.scorecard_path.exists() else None
     metrics = run.metrics()
     if metrics:
-        made, axes = plots.figure(width=4.8)
+        made, axes = plots.figure(width=4.8, height=2.8)
         plots.loss_curve(axes[0, 0], metrics)
         plots.save(made, run.figures_path / "loss.png")
     rows = card["rows"] if card else {}

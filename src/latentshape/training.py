@@ -348,12 +348,12 @@ def _resume(
             {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         )
         state = {}
-        for i, (name, _) in enumerate(model.named_parameters()):
-            prefix = f"optimizer.{name}."
+        for i, (name, parameter) in enumerate(model.named_parameters()):
+            # The fused step runs over raw memory: moments must lie in it as their weights do.
             state[i] = {
-                k: tensors[prefix + k]
+                k: torch.empty_like(parameter, device="cpu").copy_(saved) if saved.ndim else saved
                 for k in ("step", "exp_avg", "exp_avg_sq")
-                if prefix + k in tensors
+                if (saved := tensors.get(f"optimizer.{name}.{k}")) is not None
             }
         if any(state.values()):
             optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -74,6 +74,7 @@ def table(run: RunFolder) -> str:
 
 
 def main() -> None:
+    """Write the picture and the table of the run named on the command line."""
     run = RunFolder.open(sys.argv[1])
     if read_json(run.dataset_path)["kind"] not in ("faces", "mnist"):
         sys.exit("Pictures of this dataset must not enter the repository; use procedural faces.")

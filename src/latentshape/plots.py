@@ -223,9 +223,12 @@ def coverage(ax: Axes, rows: list[dict[str, Any]]) -> Axes:
     ax.bar(x + 0.18, control, 0.36, color=CONTROL, label="Gaussian control",
            yerr=[100 * (r["control_std"] or 0) for r in rows], error_kw={"elinewidth": 0.8})  # fmt: skip
     ax.axhline(0, color=LAW, linewidth=0.8)
-    names = [f"{r['sigma']:g}σ\n(expected {100 * r['expected']:.1f} %)" for r in rows]
-    ax.set_xticks(x, names)
-    ax.set(ylabel="percentage points", title="Share inside the ellipses, against the law")
+    ax.set_xticks(x, [f"{r['sigma']:g}σ\n{100 * r['expected']:.1f} %" for r in rows])
+    ax.set(
+        xlabel="ellipse, and the share that a Gaussian has inside it",
+        ylabel="percentage points more or less",
+        title="Share of codes inside the ellipses",
+    )
     ax.legend()
     return ax
 

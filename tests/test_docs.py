@@ -1,0 +1,100 @@
+"""What the documents say is what the program does: every command and snippet of the README is run."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import latentshape
+from latentshape.cli import main
+from latentshape.config import PRESETS
+from latentshape.samplers import SAMPLERS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+#: Later words win on the command line, so these shrink any documented run to seconds.
+SMALL = shlex.split(
+    "--data faces:n=260 --size 32 --filters 8,16 --latent-dim 8 --epochs 1 --judged 20 --judged-draws 2"
+)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    lines = "".join(blocks("sh")).splitlines()
+    return [shlex.split(line, comments=True) for line in lines if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("readme")
+
+
+def test_the_readme_documents_both_make_targets_and_they_exist() -> None:
+    documented = [words[1] for words in commands() if words[0] == "make"]
+    assert documented == ["demo", "test"]
+    for target in documented:
+        done = subprocess.run(
+            ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert done.stdout
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_demo_is_the_documented_run_command() -> None:
+    """Then running the documented command below is running what ``make demo`` runs."""
+    done = subprocess.run(
+        ["make", "--dry-run", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    ran = shlex.split(done.stdout.splitlines()[-1])[1:]
+    documented = next(c[1:] for c in commands() if c[:2] == ["latentshape", "run"])
+    parse = latentshape.cli._parser().parse_args  # type: ignore[attr-defined]
+    ours, theirs = vars(parse(ran)), vars(parse(documented))
+    assert (ours["preset"], ours["out"]) == (theirs["preset"], theirs["out"])
+    assert theirs["data"].startswith(PRESETS["faces-64"]["data"])
+
+
+def test_every_command_and_snippet_of_the_readme_runs(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    ran = [words[1:] for words in commands() if words[0] == "latentshape"]
+    assert len(ran) >= 3
+    for words in ran:
+        assert main([*words, *SMALL] if words[0] in ("run", "train") else words) == 0
+    for artefact in ("report.html", "shape.json", "scorecard.json", "model.safetensors"):
+        assert (place / "runs/faces" / artefact).stat().st_size > 0
+    assert len(list((place / "new-faces/images").iterdir())) == 16
+    assert (place / "shape-of-any-array/shape.json").exists()
+    snippets = blocks("python")
+    assert len(snippets) == 1
+    assert len([line for line in snippets[0].splitlines() if line.strip()]) == 8
+    exec(compile(snippets[0], "README.md", "exec"), {})
+    assert np.asarray(Image.open(place / "new-faces.png")).shape[2] == 3
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_public_names_are_what_all_says() -> None:
+    assert set(latentshape.__all__) == set(latentshape._HOMES)
+    for name in latentshape.__all__:
+        assert getattr(latentshape, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        latentshape.nothing  # noqa: B018
+
+
+def test_the_count_of_samplers_is_true() -> None:
+    words = {10: "ten", 11: "eleven", 12: "twelve"}
+    assert f"in {words[len(SAMPLERS)]} ways" in README.replace("\n", " ")
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("\n  ", " ")
+    assert f"`{' '.join(SAMPLERS)}`" in changelog

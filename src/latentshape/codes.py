@@ -153,12 +153,9 @@ def load_codes(run: RunFolder, split: str = "train") -> Codes:
         ) from None
     index = read_json(run.need(folder / "index.json", "encode"))
     names = tuple(index["attribute_names"]) if isinstance(index, dict) else ()
-    columns = (len(z), len(names))
-    if (
-        z.ndim != 2
-        or len(ids) != len(z)
-        or (attributes is not None and attributes.shape != columns)
-    ):
+    columns = None if attributes is None else attributes.shape
+    fitting = (len(z), len(names)) if names else None
+    if z.ndim != 2 or len(ids) != len(z) or columns != fitting:
         raise InputError(
             f"The files in {folder} do not belong together ({split}: codes {z.shape}, {len(ids)} ids, "
             f"{len(names)} attributes). Delete the folder and run: latentshape encode {run.path}"

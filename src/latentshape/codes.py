@@ -60,11 +60,15 @@ def encode_pixels(
 
     device = next(model.parameters()).device
     model.eval()
-    with bar(len(rows), "encoding") as progress:
+    # One context around the loop: weights are cast once, not for every batch.
+    with (
+        bar(len(rows), "encoding") as progress,
+        torch.inference_mode(),
+        autocast(device, precision),
+    ):
         for start in range(0, len(rows), BATCH):
             chosen = rows[start : start + BATCH]
-            with torch.inference_mode(), autocast(device, precision):
-                z = model.encode(to_images(pixels[chosen], device)).float().cpu().numpy()
+            z = model.encode(to_images(pixels[chosen], device)).float().cpu().numpy()
             if not np.isfinite(z).all():
                 raise InputError(
                     "The encoder gives codes that are not finite numbers: the model has diverged. "

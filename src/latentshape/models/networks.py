@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from latentshape.config import ModelConfig
+from latentshape.models.convolution import Convolution, TransposedConvolution
 
 __all__ = ["ConvDecoder", "ConvEncoder"]
 
@@ -58,7 +59,7 @@ class ConvEncoder(nn.Module):
         layers: list[nn.Module] = []
         maps = channels
         for filters, stride in zip(config.filters, config.layer_strides()):
-            convolution = nn.Conv2d(maps, filters, k, stride, (k - 1) // 2)
+            convolution = Convolution(maps, filters, k, stride, (k - 1) // 2)
             layers.append(nn.Sequential(convolution, *_after(config, filters)))
             maps = filters
         self.layers = nn.ModuleList(layers)
@@ -101,7 +102,7 @@ class ConvDecoder(nn.Module):
         for i, stride in enumerate(reversed(strides)):
             filters = config.decoder_filters[i] if config.decoder_filters else mirrored[i]
             outward = stride - k + 2 * padding
-            convolution = nn.ConvTranspose2d(maps, filters, k, stride, padding, outward)
+            convolution = TransposedConvolution(maps, filters, k, stride, padding, outward)
             last = i == len(strides) - 1 and not config.decoder_filters
             layers.append(nn.Sequential(convolution, *([] if last else _after(config, filters))))
             maps = filters

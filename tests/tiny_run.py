@@ -53,8 +53,7 @@ def plain_dataset(n=150, size=32, seed=0, channels=3):
 
 
 @functools.cache  # a fixture imported into several modules would be made for each of them
-def _made(factory: pytest.TempPathFactory) -> Path:
-    base = factory.mktemp("tiny")
+def _made(base: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LATENTSHAPE_CACHE", str(base / "cache"))
         assert main(["run", "--out", str(base / "run"), *words()]) == 0
@@ -64,7 +63,7 @@ def _made(factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def finished(tmp_path_factory, monkeypatch) -> RunFolder:
     """The finished run: to be read, never written."""
-    base = _made(tmp_path_factory)
+    base = _made(tmp_path_factory.getbasetemp() / "tiny")
     monkeypatch.setenv("LATENTSHAPE_CACHE", str(base / "cache"))
     return RunFolder(base / "run")
 

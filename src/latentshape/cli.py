@@ -154,12 +154,12 @@ def _sampler_options(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _make(given: argparse.Namespace) -> None:
-    from latentshape import pipeline
-
     config = _config(given)
     if given.dry_run:
         print(json.dumps(config.to_dict(), indent=1))
         return
+    from latentshape import pipeline
+
     if given.verb == "train":
         run = pipeline.train_run(config, given.out)
         print(run.model_path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     """A temporary path in the target's folder that becomes ``target`` when the block succeeds."""
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
-    )
+    name = target.parent / f".{target.stem[:80]}-{secrets.token_hex(8)}{target.suffix}"
+    handle = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    mode = os.fstat(handle).st_mode & 0o777  # as the umask leaves it
     os.close(handle)
     try:
-        yield Path(name)
-        os.chmod(name, 0o666 & ~_umask())  # last: some writers replace the file, and its mode
+        yield name
+        os.chmod(name, mode)  # last: some writers replace the file, and its mode
         with open(name, "rb") as written:
             os.fsync(written.fileno())
         os.replace(name, target)
@@ -38,13 +38,6 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise
-
-
-def _umask() -> int:
-    """The process's file mode mask (mkstemp ignores it, which would hide files from a group)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_json(path: str | Path, value: Any) -> None:

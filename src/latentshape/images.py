@@ -9,13 +9,16 @@ torch is imported where it is needed, so that processes that only decode files s
 
 from __future__ import annotations
 
+import contextlib
 import io
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
 from latentshape.errors import InputError
 from latentshape.files import atomic_path
@@ -29,6 +32,19 @@ __all__ = ["grid", "open_image", "save_png", "to_images", "to_pixels"]
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 )
+#: Decoders that may be asked. Pillow looks at the content, not at the name, and would otherwise hand
+#: an EPS that is called .jpg to a PostScript interpreter.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
+#: What EXIF's orientation asks for; 1 is upright, anything else is no orientation.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def to_images(pixels: np.ndarray | torch.Tensor, device: Any = None) -> torch.Tensor:
@@ -40,23 +56,42 @@ def to_images(pixels: np.ndarray | torch.Tensor, device: Any = None) -> torch.Te
     """
     import torch
 
-    tensor = torch.from_numpy(pixels) if isinstance(pixels, np.ndarray) else pixels
-    if tensor.dtype != torch.uint8 or tensor.ndim != 4:
+    if pixels.dtype not in (np.uint8, torch.uint8) or pixels.ndim != 4:
         raise InputError(
-            f"Expected uint8 pixels (n, h, w, c), got {tensor.dtype} {tuple(tensor.shape)}."
+            f"Expected uint8 pixels (n, h, w, c), got {pixels.dtype} {tuple(pixels.shape)}; "
+            "scale to 0..255 and put the channels last."
         )
+    if isinstance(
+        pixels, np.ndarray
+    ):  # torch wants it contiguous, and warns unless it is writeable
+        pixels = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
     # A permuted view of (n, h, w, c) already is channels-last; the conversion keeps that order.
-    return tensor.to(device).permute(0, 3, 1, 2).to(torch.float32).div_(255)
+    return pixels.to(device).permute(0, 3, 1, 2).to(torch.float32).div_(255)
 
 
 def to_pixels(images: torch.Tensor) -> np.ndarray:
     """Images to pixels: float (n, c, h, w), clipped to [0, 1], to uint8 (n, h, w, c), rounded."""
+    if not images.is_floating_point() or images.ndim != 4:
+        raise InputError(
+            f"Expected float images (n, c, h, w) in [0, 1], got {images.dtype} "
+            f"{tuple(images.shape)}; to_images makes them from pixels."
+        )
     scaled = images.detach().float().clamp(0, 1).mul(255).round_()
     return scaled.byte().permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def grid(pixels: np.ndarray, columns: int = 8, gap: int = 2, fill: int = 255) -> np.ndarray:
-    """Images side by side in rows of ``columns``: (n, h, w, c) to one (H, W, c), uint8."""
+    """Images side by side in rows of ``columns``: (n, h, w, c) to one (H, W, c), uint8.
+
+    Example:
+        >>> grid(np.zeros((5, 8, 8, 3), np.uint8), columns=3, gap=2).shape
+        (18, 28, 3)
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or not len(pixels) or columns < 1:
+        raise InputError(
+            "A grid needs uint8 pixels (n, h, w, c) of at least one image and one column, got "
+            f"{pixels.dtype} {pixels.shape} and columns={columns}."
+        )
     n, height, width, channels = pixels.shape
     columns = min(columns, n)
     rows = -(-n // columns)
@@ -74,9 +109,16 @@ def pillow(pixels: np.ndarray) -> Image.Image:
 
 
 def save_png(path: str | Path, pixels: np.ndarray) -> None:
-    """Write one (h, w, c) array as PNG, atomically."""
-    with atomic_path(Path(path).with_suffix(".png")) as temporary:
-        pillow(pixels).save(temporary)
+    """Write one (h, w, c) uint8 array as PNG, atomically; ``.png`` is added where it is missing."""
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
+        raise InputError(
+            f"Expected uint8 pixels (h, w, 3) or (h, w, 1), got {pixels.dtype} {pixels.shape}."
+        )
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        path = path.with_name(path.name + ".png")
+    with atomic_path(path) as temporary:
+        pillow(pixels).save(temporary, format="PNG")
 
 
 def open_image(source: Path | bytes, channels: int = 3) -> tuple[Image.Image, list[str]]:
@@ -89,38 +131,86 @@ def open_image(source: Path | bytes, channels: int = 3) -> tuple[Image.Image, li
 
     Raises:
         OSError, ValueError, SyntaxError, Image.DecompressionBombError: The file cannot be read as
-            an image (Pillow's own errors; the caller counts them).
+            an image (Pillow's own errors, and some others where it is damaged badly; the caller
+            counts them).
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        warnings.filterwarnings("ignore", category=UserWarning)  # damaged EXIF, odd palettes
-        image: Image.Image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    content = source if isinstance(source, bytes) else source.read_bytes()
+    notes = []
+    with _pillow_warnings():
+        try:
+            image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
+        except UnidentifiedImageError:
+            what = "no image in it" if content else "an empty file"
+            raise UnidentifiedImageError(f"{what} (known are {', '.join(FORMATS)})") from None
         image.load()
-        notes = []
-        if image.getexif().get(0x0112, 1) not in (0, 1):
-            image = ImageOps.exif_transpose(image)
+        scale = _sample_range(image)
+        turn = UPRIGHT.get(_orientation(image))
+        if turn is not None:
+            image = image.transpose(turn)
             notes.append("exif-rotated")
     target = "L" if channels == 1 else "RGB"
-    if image.mode == target:
-        return image, notes
-    if image.mode.startswith("I") or image.mode == "F":
+    if scale is not None:
         notes.append("16-bit")
-        image = _eight_bit(image)
-    elif image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+        image = Image.fromarray((np.clip(values / scale, 0, 1) * 255).round().astype(np.uint8))
+    elif image.mode in ("RGBA", "LA", "PA", "RGBa") or "transparency" in image.info:
         notes.append("rgba")
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    elif image.mode != "RGB":
+    elif image.mode not in (target, "RGB"):
         names = {"L": "grey", "1": "grey", "CMYK": "cmyk", "P": "palette"}
         notes.append(names.get(image.mode, image.mode.lower()))
-    return image.convert(target), notes
+    return (image if image.mode == target else image.convert(target)), notes
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float grey to 8 bits: by the format's range, or the image's own maximum."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    top = 65535.0 if values.max(initial=0) > 255 else 255.0
-    if image.mode == "F" and values.max(initial=0) <= 1:
-        top = 1.0
-    scaled = np.clip(values / max(top, values.max(initial=0)), 0, 1) * 255
-    return Image.fromarray(scaled.round().astype(np.uint8))
+def _orientation(image: Image.Image) -> Any:
+    """EXIF's orientation, 1 where there is none. A damaged EXIF block spoils no picture."""
+    try:
+        return image.getexif().get(0x0112, 1)
+    except Exception:
+        return 1
+
+
+def _sample_range(image: Image.Image) -> float | None:
+    """The value that means white in an image of more than 8 bits; None for 8-bit images.
+
+    16-bit files say so, and Pillow stretches what PNG and PPM hold to 16 bits. A TIFF of 32-bit
+    integers or floats does not: then it is the smallest usual range that holds the image.
+    """
+    if not image.mode.startswith(("I", "F")):
+        return None
+    usual: tuple[int, ...] = (65535,)
+    if image.mode == "F":
+        usual = (1, 255, 65535)
+    elif image.mode == "I" and image.format == "TIFF":
+        usual = (255, 65535)
+    largest = float(np.nan_to_num(np.asarray(image, dtype=np.float64)).max(initial=0))
+    return next((top for top in usual if largest <= top), largest)
+
+
+_quiet = contextlib.ExitStack()
+_quiet_lock = threading.Lock()
+_quiet_users = 0
+
+
+@contextlib.contextmanager
+def _pillow_warnings() -> Iterator[None]:
+    """Silence about odd metadata, and an error where Pillow only warns of a decompression bomb.
+
+    Warning filters belong to the whole process, and pictures are decoded in many threads: the first
+    to come sets the filters, and the last to leave restores what was there.
+    """
+    global _quiet_users
+    with _quiet_lock:
+        if _quiet_users == 0:
+            _quiet.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore", UserWarning)  # damaged EXIF, odd palettes
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        _quiet_users += 1
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_users -= 1
+            if _quiet_users == 0:
+                _quiet.close()

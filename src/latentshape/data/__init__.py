@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from latentshape._checks import check_count
 from latentshape.data.cache import CacheEntry, build_entry, decoded
 from latentshape.data.celeba import CROPS, find_celeba, read_celeba
 from latentshape.data.folder import read_folder
@@ -96,6 +97,11 @@ def open_dataset(spec: str, *, size: int = 64, channels: int = 3, crop: str = "a
     """
     if crop not in ("auto", "square", *CROPS):
         raise InputError(f"crop must be auto, square, {', '.join(CROPS)}; got {crop!r}.")
+    check_count(size, name="size")
+    if channels not in (1, 3):
+        raise InputError(f"channels must be 3 (colour) or 1 (grey), got {channels!r}.")
+    if not spec.strip():
+        raise InputError("Expected --data faces, or the path of a folder of images; got nothing.")
     kind, _, rest = spec.partition(":")
     if kind == "faces":
         return _procedural(spec, rest, size, channels)
@@ -103,7 +109,7 @@ def open_dataset(spec: str, *, size: int = 64, channels: int = 3, crop: str = "a
         kind, rest = "celeba", _celeba_home()
     if kind not in READERS or not rest:
         kind, rest = "", spec
-    root = Path(rest).expanduser()
+    root = Path(os.path.expanduser(rest))
     if not kind:
         kind = "celeba" if find_celeba(root) else "folder"
     listing = READERS[kind](root)

@@ -11,11 +11,13 @@ renamed when it is whole, so a killed build leaves nothing that could be mistake
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
+import math
 import os
+import secrets
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +38,7 @@ from latentshape.progress import bar
 __all__ = ["CacheEntry", "build_entry", "cache_folder", "decoded"]
 
 #: Part of every key; raise it when the same options begin to mean other pixels.
-FORMAT = 1
+FORMAT = 2
 #: More unreadable files than this share of a dataset, and it is refused rather than thinned out.
 MAX_UNREADABLE = 0.05
 
@@ -81,34 +83,74 @@ def build_entry(
         InputError: The disk has no room; nothing is left behind.
     """
     folder = cache_folder() / key
-    if not (folder / "facts.json").exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        need, free = int(np.prod(shape, dtype=np.int64)), shutil.disk_usage(folder.parent).free
-        if need * 1.05 > free:
-            raise InputError(
-                f"Decoded images need {need / 1e9:.2f} GB in {folder.parent}, which has "
-                f"{free / 1e9:.2f} GB free. Make room, or set LATENTSHAPE_CACHE to another disk."
-            )
-        building = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=folder.parent))
+    there = os.path.lexists(folder)  # asked first: another process may bring it at any moment
+    entry = _stored(folder)
+    if entry is not None:
+        return entry
+    if there:  # damaged: half deleted, or on a disk that lost a part of it
+        shutil.rmtree(folder, ignore_errors=True)
+    building = folder.with_name(f".{key}-{secrets.token_hex(8)}")
+    try:
+        _make_room(building, int(np.prod(shape, dtype=np.int64)))
+        pixels = np.lib.format.open_memmap(
+            building / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape
+        )
+        _reserve(building / "pixels.npy")
+        facts = fill(pixels)
+        pixels.flush()
+        del pixels
+        write_json(building / "facts.json", facts)
+        # When another process finished the same entry first, the folder is there: its bytes are ours.
+        with contextlib.suppress(OSError):
+            building.rename(folder)
+        entry = _stored(folder)
+    except OSError as error:
+        raise InputError(
+            f"Cannot keep decoded images in {folder.parent}: {error.strerror or error}. Mend that, "
+            "or set LATENTSHAPE_CACHE to a folder with room in which you may write."
+        ) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    if entry is None:
+        raise InputError(
+            f"The cache entry {folder} is damaged and cannot be replaced. Remove that folder, or "
+            "set LATENTSHAPE_CACHE to another one."
+        )
+    return entry
+
+
+def _stored(folder: Path) -> CacheEntry | None:
+    """The entry in this folder; None when there is none, or none that is whole."""
+    try:
+        facts = read_json(folder / "facts.json")
+        stored = np.load(folder / "pixels.npy", mmap_mode="r")
+        return CacheEntry(folder.name, stored[: facts.get("rows", len(stored))], facts)
+    except (OSError, ValueError, EOFError, AttributeError):
+        return None
+
+
+def _make_room(building: Path, need: int) -> None:
+    """Make the folder to build in, if the disk can hold what comes."""
+    building.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(building.parent).free
+    if need * 1.05 > free:
+        raise InputError(
+            f"Decoded images need {need / 1e9:.2f} GB in {building.parent}, which has "
+            f"{free / 1e9:.2f} GB free. Make room, or set LATENTSHAPE_CACHE to another disk."
+        )
+    building.mkdir()
+
+
+def _reserve(path: Path) -> None:
+    """Take the disk space now: a full disk is an error here, but kills a process that writes a map."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with open(path, "r+b") as file:
         try:
-            pixels = np.lib.format.open_memmap(
-                building / "pixels.npy", mode="w+", dtype=np.uint8, shape=shape
-            )
-            facts = fill(pixels)
-            pixels.flush()
-            del pixels
-            write_json(building / "facts.json", facts)
-            try:
-                building.rename(folder)
-            except OSError:
-                # Another process finished the same entry first: its bytes are ours.
-                if not (folder / "facts.json").exists():
-                    raise
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
-    facts = read_json(folder / "facts.json")
-    stored = np.load(folder / "pixels.npy", mmap_mode="r")
-    return CacheEntry(key, stored[: facts.get("rows", len(stored))], facts)
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
 
 
 def decoded(listing: Listing, size: int, channels: int, crop: str) -> CacheEntry:
@@ -150,11 +192,11 @@ def _decode_into(
     def decode(path: Path) -> tuple[np.ndarray | None, list[str]]:
         try:
             image, notes = open_image(path, channels)
-            box = crop_box(crop, *image.size)
-            small = image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+            small = cut_square(image, crop_box(crop, *image.size), size)
         # Damaged files make Pillow raise nearly anything; every one is counted and named below.
         except Exception as error:
-            return None, [f"{type(error).__name__}: {error}".replace(str(path), path.name)]
+            words = str(error) if not isinstance(error, OSError) else error.strerror or str(error)
+            return None, [f"{type(error).__name__}: {words}"[:200]]
         return np.asarray(small).reshape(size, size, channels), notes
 
     kept: list[int] = []
@@ -177,6 +219,19 @@ def _decode_into(
     }
 
 
+def cut_square(
+    image: Image.Image, box: tuple[float, float, float, float], size: int
+) -> Image.Image:
+    """Crop, then resize, as published pipelines do: no pixel outside the box has a say.
+
+    ``resize(box=...)`` alone would let the filter reach over the edge of the box.
+    """
+    left, top = math.floor(box[0]), math.floor(box[1])
+    cut = image.crop((left, top, math.ceil(box[2]), math.ceil(box[3])))
+    inside = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    return cut.resize((size, size), Image.Resampling.BILINEAR, box=inside)
+
+
 def _in_order(work: Callable[[T], R], items: Sequence[T], block: int = 512) -> Iterator[R]:
     """``work`` over all items on every core, results in order, memory bounded by a block.
 
@@ -189,18 +244,21 @@ def _in_order(work: Callable[[T], R], items: Sequence[T], block: int = 512) -> I
 
 
 def _content_digest(listing: Listing) -> str:
-    """Hash of every file's name and bytes; remembered under names, sizes and times.
+    """Hash of every file's name and bytes; remembered under paths, sizes and times.
 
     Reading all bytes of a large dataset takes a while, so the digest is stored under a signature of
-    what ``stat`` says (name, size, modification time in nanoseconds) and found again by it.
+    what ``stat`` says (path, size, times of modification and change) and found again by it. The path
+    is in it because archives give equal times to unequal files; the time of change, because nobody
+    can set it back.
     """
     signature = hashlib.blake2b(digest_size=16)
     for name, path in zip(listing.ids, listing.paths):
         with contextlib.suppress(OSError):  # a dangling link is found, and counted, when decoded
             stat = path.stat()
-            signature.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+            facts = f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0"
+            signature.update(facts.encode() + os.fsencode(os.path.abspath(path)) + b"\n")
     remembered = cache_folder() / "listings" / signature.hexdigest()
-    if remembered.exists():
+    with contextlib.suppress(OSError):
         return remembered.read_text().strip()
 
     def digest(path: Path) -> bytes:
@@ -209,11 +267,13 @@ def _content_digest(listing: Listing) -> str:
         except OSError:
             return b""
 
-    total = hashlib.blake2b(digest_size=16)
+    total, readable = hashlib.blake2b(digest_size=16), True
     with bar(len(listing.paths), "hashing") as progress:
         for name, part in zip(listing.ids, _in_order(digest, listing.paths)):
             total.update(name.encode() + b"\0" + part)
+            readable = readable and bool(part)
             progress.update()
-    with atomic_path(remembered) as temporary:
-        temporary.write_text(total.hexdigest())
+    if readable:  # what cannot be read now may be readable tomorrow
+        with contextlib.suppress(OSError), atomic_path(remembered) as temporary:
+            temporary.write_text(total.hexdigest())
     return total.hexdigest()

@@ -10,11 +10,12 @@ file that is absent is a notice, not an error.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
-from latentshape.data.folder import Listing, image_files
+from latentshape.data.folder import Listing, image_files, image_id, what_is_at
 from latentshape.data.splits import UNKNOWN
 from latentshape.errors import InputError
 from latentshape.images import IMAGE_SUFFIXES
@@ -34,6 +35,8 @@ CROPS = {
 }
 ALIGNED_SIZE = (178, 218)
 IMAGE_FOLDER = "img_align_celeba"
+ATTRIBUTE_FILE = "list_attr_celeba.txt"
+PARTITION_FILE = "list_eval_partition.txt"
 
 
 def crop_box(crop: str, width: int, height: int) -> tuple[float, float, float, float]:
@@ -56,17 +59,33 @@ def crop_box(crop: str, width: int, height: int) -> tuple[float, float, float, f
     left = (width - scale * ALIGNED_SIZE[0]) / 2
     top = (height - scale * ALIGNED_SIZE[1]) / 2
     x0, y0, x1, y1 = CROPS[crop]
-    return left + scale * x0, top + scale * y0, left + scale * x1, top + scale * y1
+    # Rounding must not push the box over the edge, where Pillow refuses it.
+    return (
+        max(0.0, left + scale * x0),
+        max(0.0, top + scale * y0),
+        min(float(width), left + scale * x1),
+        min(float(height), top + scale * y1),
+    )
 
 
 def find_celeba(root: Path) -> tuple[Path, Path] | None:
-    """(folder of images, folder of text files) when ``root`` looks like CelebA, else None."""
-    for base in (root, root / "celeba", root.parent):
-        images = base / IMAGE_FOLDER
-        if images.is_dir() and (base != root.parent or root.name == IMAGE_FOLDER):
-            nested = images / IMAGE_FOLDER
-            return (nested if nested.is_dir() else images), base
-    return None
+    """(folder of images, folder of text files) when ``root`` looks like CelebA, else None.
+
+    ``root`` may be the folder above ``img_align_celeba/``, one above that, or the image folder
+    itself, and the archive may have been unzipped into a folder of its own name.
+    """
+    root = Path(os.path.abspath(root))
+    candidates = [root / IMAGE_FOLDER, root / "celeba" / IMAGE_FOLDER]
+    candidates += [root] if root.name == IMAGE_FOLDER else []
+    images = next((folder for folder in candidates if os.path.isdir(folder)), None)
+    if images is None:
+        return None
+    while os.path.isdir(images / IMAGE_FOLDER):
+        images = images / IMAGE_FOLDER
+    above = list(images.parents)[: 2 if images.parent.name == IMAGE_FOLDER else 1]
+    texts = (ATTRIBUTE_FILE, PARTITION_FILE)
+    annotated = [base for base in above if any(os.path.isfile(base / text) for text in texts)]
+    return images, (annotated or above)[0]
 
 
 def read_celeba(root: Path) -> Listing:
@@ -77,78 +96,97 @@ def read_celeba(root: Path) -> Listing:
     """
     found = find_celeba(root)
     if found is None:
-        there = sorted(p.name for p in root.iterdir())[:5] if root.is_dir() else []
         raise InputError(
-            f"CelebA folder {str(root)!r} has no '{IMAGE_FOLDER}/'; found: "
-            f"{', '.join(there) or 'nothing'}. Unzip img_align_celeba.zip there, or use "
-            "--data faces to try without it."
+            f"Expected CelebA, a folder with '{IMAGE_FOLDER}/' in it, at {str(root)!r}; found: "
+            f"{what_is_at(root)}. Unzip img_align_celeba.zip there, or use --data faces to try "
+            "without it."
         )
     images, base = found
     paths = image_files(images)
-    ids = [p.name for p in paths]
+    ids = [image_id(p, images) for p in paths]
+    names = [p.name for p in paths]  # the annotation's word for an image, wherever it lies
     notices: list[str] = []
-    split = _read_partition(base / "list_eval_partition.txt", ids, notices)
-    names, attributes = _read_attributes(base / "list_attr_celeba.txt", ids, notices)
-    return Listing("celeba", base, ids, paths, split, attributes, names, notices)
+    split = _read_partition(base / PARTITION_FILE, names, notices)
+    header, attributes = _read_attributes(base / ATTRIBUTE_FILE, names, notices)
+    return Listing("celeba", base, ids, paths, split, attributes, header, notices)
 
 
-def _rows(
-    path: Path, notices: list[str], what: str
-) -> tuple[list[str], dict[str, list[str]]] | None:
-    """Header words and rows by image name: whitespace-split, count line skipped, header if any."""
-    if not path.is_file():
+def _rows(path: Path, notices: list[str], what: str) -> tuple[list[str], dict[str, str]] | None:
+    """Header words, and the rest of each row by image name; a count line is skipped."""
+    if not os.path.isfile(path):
         notices.append(f"no {path.name}: {what}")
         return None
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}. Make it readable, or move it away to go on "
+            "without."
+        ) from error
     header: list[str] = []
-    rows: dict[str, list[str]] = {}
-    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
-        words = line.split()
-        if not words or (not rows and len(words) == 1 and words[0].isdigit()):
+    rows: dict[str, str] = {}
+    for line in text.splitlines():
+        first, rest = [*line.split(maxsplit=1), "", ""][:2]
+        if not first or (not rows and not rest and first.isdigit()):
             continue
-        if "." + words[0].rpartition(".")[2].lower() in IMAGE_SUFFIXES:
-            rows[words[0]] = words[1:]
+        if "." + first.rpartition(".")[2].lower() in IMAGE_SUFFIXES:
+            rows[first] = rest
         elif not header and not rows:
-            header = words
+            header = line.split()
         else:
             raise InputError(
-                f"{path}: expected an image name at the start of each row, found {words[0]!r} after "
-                f"{len(rows)} rows. Restore the file, or remove it to go on without."
+                f"{path}: expected an image name at the start of each row, found {first[:40]!r} "
+                f"after {len(rows)} rows. Restore the file, or remove it to go on without."
             )
+    if not rows:
+        raise InputError(
+            f"{path}: expected one row per image, found none. Restore the file, or remove it to go "
+            "on without."
+        )
     return header, rows
 
 
-def _read_partition(path: Path, ids: list[str], notices: list[str]) -> np.ndarray | None:
+def _read_partition(path: Path, names: list[str], notices: list[str]) -> np.ndarray | None:
     read = _rows(path, notices, "split by a stable hash of the image names instead")
     if read is None:
         return None
-    _, rows = read
     codes = {"0": 0, "1": 1, "2": 2}
-    bad = next((r for r in rows.items() if len(r[1]) != 1 or r[1][0] not in codes), None)
-    if bad:
-        raise InputError(
-            f"{path}: expected '<image> 0|1|2' (train, validation, test), found "
-            f"{' '.join([bad[0], *bad[1]])!r}. Restore the file, or remove it to split by a hash."
-        )
-    return np.array([codes[rows[i][0]] if i in rows else UNKNOWN for i in ids], dtype=np.int8)
+    split: dict[str, int] = {}
+    for image, value in read[1].items():
+        if value.strip() not in codes:
+            raise InputError(
+                f"{path}: expected '<image> 0|1|2' (train, validation, test), found "
+                f"{f'{image} {value}'[:60]!r}. Restore the file, or remove it to split by a hash."
+            )
+        split[image] = codes[value.strip()]
+    return np.array([split.get(name, UNKNOWN) for name in names], dtype=np.int8)
 
 
 def _read_attributes(
-    path: Path, ids: list[str], notices: list[str]
+    path: Path, names: list[str], notices: list[str]
 ) -> tuple[tuple[str, ...], np.ndarray | None]:
     read = _rows(path, notices, "going on without attributes")
     if read is None:
         return (), None
     header, rows = read
-    names = tuple(header)
-    for image, values in rows.items():
-        if len(values) != len(names) or not set(values) <= {"-1", "0", "1"}:
+    if not header:
+        raise InputError(
+            f"{path}: expected a line with the attributes' names above the rows, found none. "
+            "Restore the file, or remove it to go on without attributes."
+        )
+    position = {name: i for i, name in enumerate(names)}
+    table = np.zeros((len(names), len(header)), dtype=np.int8)
+    for image, rest in rows.items():
+        values = rest.split()
+        if len(values) != len(header) or not set(values) <= {"-1", "0", "1"}:
             raise InputError(
-                f"{path}: expected {len(names)} values of -1 and 1 for {image}, found "
-                f"{len(values)}: {' '.join(values[:6])} ... Restore the file, or remove it."
+                f"{path}: expected {len(header)} values of -1 and 1 for {image}, found "
+                f"{len(values)}: {' '.join(values[:6])[:60]} ... Restore the file, or remove it to "
+                "go on without attributes."
             )
-    missing = sum(i not in rows for i in ids)
+        if image in position:
+            table[position[image]] = [int(v) for v in values]
+    missing = sum(name not in rows for name in names)
     if missing:
         notices.append(f"{missing} images have no row in {path.name}: their attributes are unknown")
-    unknown = [0] * len(names)
-    table = [[int(v) for v in rows[i]] if i in rows else unknown for i in ids]
-    return names, np.array(table, dtype=np.int8).reshape(len(ids), len(names))
+    return tuple(header), table

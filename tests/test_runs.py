@@ -96,7 +96,7 @@ def test_what_is_missing_names_the_command_that_makes_it(run):
 
 
 def test_metrics_come_back_and_damaged_ones_are_a_sentence(run):
-    lines = [{"epoch": 1, "train_mse": 0.5}, {"epoch": 2, "train_mse": 1e-17}]
+    lines = [{"epoch": e, "train_mse": 0.1**e, "heldout_mse": 1e-17} for e in (1, 2)]
     run.write_metrics(lines)
     assert run.metrics() == lines
     run.metrics_path.write_text('{"epoch": 1}\n{"epo')

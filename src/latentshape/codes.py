@@ -18,11 +18,11 @@ import torch
 
 from latentshape.data import SPLITS, Dataset
 from latentshape.errors import InputError
-from latentshape.files import atomic_path, read_json, write_json
+from latentshape.files import atomic_path, write_json
 from latentshape.images import to_images
 from latentshape.models.base import Autoencoder
 from latentshape.progress import bar
-from latentshape.runs import RunFolder
+from latentshape.runs import RunFolder, read_record
 
 __all__ = ["Codes", "encode_dataset", "encode_pixels", "load_array", "load_codes", "save_array"]
 
@@ -155,8 +155,8 @@ def load_codes(run: RunFolder, split: str = "train") -> Codes:
             f"The codes in {folder} cannot be read ({error}). Delete the folder and run: "
             f"latentshape encode {run.path}"
         ) from None
-    index = read_json(run.need(folder / "index.json", "encode"))
-    names = tuple(index["attribute_names"]) if isinstance(index, dict) else ()
+    index = read_record(run.need(folder / "index.json", "encode"), "attribute_names")
+    names = tuple(index["attribute_names"])
     columns = None if attributes is None else attributes.shape
     fitting = (len(z), len(names)) if names else None
     if z.ndim != 2 or len(ids) != len(z) or columns != fitting:

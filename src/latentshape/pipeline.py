@@ -14,9 +14,9 @@ import numpy as np
 
 from latentshape.config import Config
 from latentshape.errors import InputError
-from latentshape.files import read_json, write_json
+from latentshape.files import write_json
 from latentshape.progress import bar, say
-from latentshape.runs import RunFolder
+from latentshape.runs import RunFolder, read_record
 
 if TYPE_CHECKING:
     from latentshape.data import Dataset
@@ -42,7 +42,7 @@ def open_data(config: Config, run: RunFolder | None = None, spec: str | None = N
         spec or data.data, size=data.size, channels=data.channels, crop=data.crop
     )
     if run is not None and spec is None and run.dataset_path.exists():
-        known = read_json(run.dataset_path)["fingerprint"]
+        known = read_record(run.dataset_path, "fingerprint")["fingerprint"]
         if known != dataset.fingerprint:
             raise InputError(
                 f"The images of {data.data!r} have changed since {run.path} was trained on them. "
@@ -107,6 +107,11 @@ def analyze_codes(z: np.ndarray, out: Path, held_out: np.ndarray | None = None) 
     reads = 4 * len(z) + (2 * len(held_out) if held_out is not None else 0)
     with bar(reads, "measuring", unit="rows") as progress:
         record = shape.measure(z, held_out=held_out, progress=progress.update)
+    if not record["pca"]["eigenvalues"][0] > 0:
+        raise InputError(
+            f"All {len(z)} codes are equal: there is no shape to measure. Check what they were saved "
+            "from; an encoder that gives one code for every image has collapsed."
+        )
     write_json(out / "shape.json", record)
     plots.shape_figures(record, z, out / "figures")
     return record

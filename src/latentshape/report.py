@@ -10,8 +10,8 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from latentshape.files import atomic_path, read_json
-from latentshape.runs import RunFolder
+from latentshape.files import atomic_path
+from latentshape.runs import RunFolder, read_record
 
 __all__ = ["scorecard_text", "write_report"]
 
@@ -60,7 +60,9 @@ def gather(run: RunFolder) -> dict[str, Any]:
     """All that the page shows, from the folder's files."""
     from latentshape import plots
 
-    card = read_json(run.scorecard_path) if run.scorecard_path.exists() else None
+    card = (
+        read_record(run.scorecard_path, "rows", "features") if run.scorecard_path.exists() else None
+    )
     metrics = run.metrics()
     if metrics:
         made, axes = plots.figure(width=4.8, height=2.8)
@@ -70,8 +72,8 @@ def gather(run: RunFolder) -> dict[str, Any]:
     return {
         "run": run.path.name,
         "config": run.config().to_dict(),
-        "dataset": read_json(run.dataset_path) if run.dataset_path.exists() else {},
-        "shape": read_json(run.shape_path),
+        "dataset": read_record(run.dataset_path) if run.dataset_path.exists() else {},
+        "shape": read_record(run.shape_path, "n", "d"),
         "card": card,
         "rows": {name: (words, rows[name]) for name, words in ordered(rows).items()},
         "corners": [(c, rows[c[0]]) for c in CORNERS if c[0] in rows],
@@ -108,7 +110,7 @@ def seconds(value: float) -> str:
 
 def scorecard_text(run: RunFolder) -> str:
     """The scorecard for a terminal."""
-    card = read_json(run.scorecard_path)
+    card = read_record(run.scorecard_path, "rows", "features")
     spaces = list(card["features"])
     head = ["", "face rate", *(f"gap {s}" for s in spaces), *(f"Fréchet {s}" for s in spaces)]
     lines = [head]

@@ -20,7 +20,7 @@ from latentshape.config import Config
 from latentshape.errors import InputError
 from latentshape.files import atomic_path, read_json, write_json
 
-__all__ = ["RunFolder", "versions"]
+__all__ = ["RunFolder", "read_record", "versions"]
 
 
 class RunFolder:
@@ -95,12 +95,7 @@ class RunFolder:
                 f"{self.path} is no run folder: it has no config.json. A run is made by "
                 "'latentshape run' or 'latentshape train'."
             )
-        values = read_json(self.config_path)
-        if not isinstance(values, dict):
-            raise InputError(
-                f"{self.config_path} must hold an object, got {type(values).__name__}."
-            )
-        return Config.from_dict(values)
+        return Config.from_dict(read_record(self.config_path, *Config().to_dict()))
 
     def need(self, path: Path, made_by: str) -> Path:
         """``path`` if it exists, else a sentence that names the command that writes it."""
@@ -116,12 +111,16 @@ class RunFolder:
         if not self.metrics_path.exists():
             return []
         try:
-            return [json.loads(line) for line in self.metrics_path.read_text().splitlines() if line]
-        except ValueError as error:
+            text = self.metrics_path.read_text(encoding="utf-8")
+            lines = [dict(json.loads(line)) for line in text.splitlines() if line]
+            if not all(line.keys() >= {"epoch", "train_mse", "heldout_mse"} for line in lines):
+                raise ValueError("a line lacks epoch, train_mse or heldout_mse")
+        except (ValueError, TypeError) as error:
             raise InputError(
                 f"{self.metrics_path} is damaged ({error}). Restore it, or delete it to go without "
                 "the loss curve."
             ) from None
+        return lines
 
     def write_metrics(self, lines: list[dict[str, Any]]) -> None:
         """Replace ``metrics.jsonl``: whole, so that a kill never leaves half a line."""
@@ -130,7 +129,7 @@ class RunFolder:
 
     def stages(self) -> dict[str, Any]:
         """What was done, when, in how many seconds, with which versions: ``stages.json``."""
-        return read_json(self.stages_path) if self.stages_path.exists() else {}
+        return read_record(self.stages_path) if self.stages_path.exists() else {}
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
@@ -161,6 +160,22 @@ class RunFolder:
         return bool(self.stages().get(name, {}).get("finished")) and all(
             p.exists() for p in artefacts
         )
+
+
+def read_record(path: Path, *keys: str) -> dict[str, Any]:
+    """A JSON object with at least these keys.
+
+    Raises:
+        InputError: The file holds something else.
+    """
+    record = read_json(path)
+    if not isinstance(record, dict) or not all(key in record for key in keys):
+        wanted = f" with {', '.join(map(repr, keys))}" if keys else ""
+        raise InputError(
+            f"{path} must hold a JSON object{wanted}. Restore it, or delete it and run the stage that "
+            "writes it again."
+        )
+    return record
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,460 @@
+# ruff: noqa: F401, F811 - fixtures are imported
+"""The command line: every option a field, every mistake one sentence and exit code 2."""
+
+import errno
+import io
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentshape import cli, pipeline
+from latentshape.cli import main
+from latentshape.config import PRESETS, Config, field_sections, make_config
+from latentshape.samplers import SAMPLERS
+from tiny_run import contents, copy, finished, read, said, tiny_config, words
+
+
+def options_of(verb):
+    """The long and short options of a command by their destination."""
+    parser = cli._parser()
+    verbs = next(a for a in parser._actions if a.dest == "verb").choices
+    return {action.dest: action for action in verbs[verb]._actions if action.dest != "help"}
+
+
+def run(*arguments):
+    """The exit code, whichever way the command ends."""
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        return stop.code
+
+
+# --- options ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["run", "train"])
+def test_every_field_is_an_option_and_every_option_a_field(verb):
+    assert set(options_of(verb)) == {"out", "dry_run", "preset", *field_sections()}
+    for name, action in options_of(verb).items():
+        assert action.help, name
+        assert action.option_strings, name
+
+
+def dry(capsys, *arguments):
+    assert run("run", "--dry-run", *arguments) == 0
+    return Config.from_dict(json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_dry_run_prints_the_config_and_does_nothing(preset, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert dry(capsys, "--preset", preset) == make_config(preset)
+    assert not list(tmp_path.iterdir())
+
+
+OTHER = dict(
+    data="folder:here", size=96, channels=1, crop="square", model="cae", latent_dim=7,
+    filters=(5, 6, 7), strides=(2, 3, 2), kernel_size=5, decoder_filters=(3, 4, 5),
+    activation="gelu", negative_slope=0.25, batch_norm=True, epochs=2, batch_size=9,
+    learning_rate=0.5, schedule="cosine", weight_decay=0.125, flip=False, precision="bf16", seed=11,
+    n=17, draws=3,
+)  # fmt: skip
+
+
+def test_every_option_reaches_its_field(capsys):
+    assert set(OTHER) == set(field_sections())
+    assert dry(capsys, *words(**OTHER)) == make_config(**OTHER)
+
+
+def test_help_of_every_command_says_what_it_does(capsys):
+    verbs = next(a for a in cli._parser()._actions if a.dest == "verb").choices
+    assert set(verbs) >= {"run", "train", "encode", "analyze", "sample", "evaluate", "report"}
+    for verb in verbs:
+        assert run(verb, "--help") == 0
+        assert "usage: latentshape" in capsys.readouterr().out
+
+
+# --- words that are wrong -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["rum"], "rum"),
+        ([], "COMMAND"),
+        (["run", "--epochz", "3"], "--epochz"),
+        (["run", "--epochs", "many"], "--epochs"),
+        (["run", "--filters", "a,b"], "expected numbers such as 32,64,128"),
+        (["run", "--filters", ""], "filters"),
+        (["run", "--preset", "face-64"], "did you mean 'faces-64'"),
+        (["run", "--activation", "swish"], "leaky-relu"),
+        (["run", "--size", "65"], "--size 64 or 80"),
+        (["run", "--strides", "0"], "strides"),
+        (["run", "--learning-rate", "nan"], "learning_rate"),
+        (["run", "--weight-decay", "inf"], "weight_decay"),
+        (["run", "--seed", "-1"], "seed"),
+        (["train", "--data", "nowhere/at/all"], "nowhere/at/all"),
+        (["train", "--data", "faces:n=many"], "faces:n=COUNT"),
+        (["train", "--data", "faces:n=3"], "too few"),
+        (["train", "--data", "celeba"], "LATENTSHAPE_DATA"),
+        (["encode"], "RUN"),
+        (["encode", "nowhere"], "no run folder 'nowhere'"),
+        (["analyze", "nowhere.npy"], "nothing at 'nowhere.npy'"),
+        (["sample", "nowhere"], "no run folder"),
+        (["evaluate", "nowhere"], "no run folder"),
+        (["report", "nowhere"], "no run folder"),
+    ],
+)
+def test_wrong_words_are_a_sentence_and_leave_nothing(
+    arguments, expected, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LATENTSHAPE_CACHE", str(tmp_path.parent / f"{tmp_path.name}-cache"))
+    monkeypatch.delenv("LATENTSHAPE_DATA", raising=False)
+    assert run(*arguments) == 2
+    assert expected in said(capsys)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--sampler", "gausian"], "did you mean 'gaussian'"),
+        (["--option", "temprature=0.5"], "did you mean 'temperature'"),
+        (["--option", "temperature"], "NAME=VALUE"),
+        (["--option", "temperature=hot"], "temperature"),
+        (["--option", "temperature=-1"], "temperature"),
+        (["--option", "temperature=NaN"], "temperature"),
+        (["--option", "temperature=null"], "temperature"),
+        (["--option", "n=3"], "no option 'n'"),
+        (["--option", "run=3"], "no option 'run'"),
+        (["--option", "=3"], "no option ''"),
+        (["--sampler", "diagonal", "--option", "fact=3"], "takes no options"),
+        (["-n", "0"], "-n must be at least 1"),
+        (["-n", "x"], "-n"),
+        (["--seed", "-5"], "--seed at least 0"),
+        (["--seed", str(2**64)], "seed"),
+    ],
+)
+def test_wrong_words_to_sample_are_a_sentence_and_leave_nothing(
+    arguments, expected, finished, capsys, tmp_path
+):
+    before = contents(finished.path)
+    assert run("sample", finished.path, "--out", tmp_path / "out", *arguments) == 2
+    assert expected in said(capsys)
+    assert not (tmp_path / "out").exists()
+    assert contents(finished.path) == before
+
+
+# --- data that are amiss ------------------------------------------------------------------------
+
+
+def few_pictures(folder):
+    folder.mkdir()
+    for i in range(3):
+        Image.new("RGB", (40, 40), (i, i, i)).save(folder / f"{i}.png")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda folder: folder.mkdir(),
+        lambda folder: (folder.mkdir(), (folder / "notes.txt").write_text("hello")),
+        lambda folder: (folder.mkdir(), (folder / "a.jpg").write_bytes(b"no picture")),
+        lambda folder: folder.write_text("a file"),
+        few_pictures,
+    ],
+    ids=["empty", "no-pictures", "broken", "file", "few"],
+)
+def test_data_without_usable_pictures_are_a_sentence_and_make_no_run(make, capsys, tmp_path):
+    make(tmp_path / "data")
+    code = run("train", "--out", tmp_path / "run", *words(data=str(tmp_path / "data")))
+    assert code == 2
+    assert str(tmp_path / "data") in (text := said(capsys)) or "too few" in text
+    assert not (tmp_path / "run").exists()
+
+
+# --- run folders that are amiss -----------------------------------------------------------------
+
+
+def test_another_config_in_the_same_folder_is_refused(copy, capsys):
+    before = contents(copy.path)
+    assert run("run", "--out", copy.path, *words(epochs=3)) == 2
+    assert "training.epochs: 2 there, 3 now" in said(capsys)
+    assert contents(copy.path) == before
+
+
+def test_out_that_is_a_file_or_below_one_is_a_sentence(capsys, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        assert run("train", "--out", out, *words()) == 2
+        said(capsys)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_half_written_run_is_a_sentence(copy, capsys):
+    copy.config_path.unlink()
+    before = contents(copy.path)
+    assert run("run", "--out", copy.path, *words()) == 2
+    assert "config.json" in said(capsys)
+    for verb in ("encode", "analyze", "sample", "evaluate", "report"):
+        assert run(verb, copy.path) == 2
+        assert "config.json" in said(capsys)
+    assert contents(copy.path) == before
+
+
+VERBS = {
+    "encode": [("model.safetensors", "train")],
+    "analyze": [("codes", "encode"), ("codes/validation.npy", "encode")],
+    "sample": [("codes/train.npy", "encode"), ("model.safetensors", "train")],
+    "evaluate": [("codes", "encode"), ("codes/test.npy", "encode"), ("model.safetensors", "train")],
+    "report": [("shape.json", "analyze")],
+}
+
+
+@pytest.mark.parametrize(
+    ("verb", "gone", "maker"), [(v, *case) for v, cases in VERBS.items() for case in cases]
+)
+def test_what_was_deleted_names_the_command_that_makes_it(verb, gone, maker, copy, capsys):
+    path = copy.path / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert run(verb, copy.path) == 2
+    assert f"latentshape {maker} " in said(capsys)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1, 2]", b"{}", b"\x00\xff"])
+@pytest.mark.parametrize(
+    ("name", "verb"),
+    [
+        ("config.json", "sample"),
+        ("config.json", "report"),
+        ("model.safetensors", "sample"),
+        ("model.safetensors", "encode"),
+        ("shape.json", "report"),
+        ("scorecard.json", "report"),
+        ("stages.json", "report"),
+        ("dataset.json", "encode"),
+        ("metrics.jsonl", "report"),
+        ("codes/train.npy", "analyze"),
+        ("codes/index.json", "evaluate"),
+    ],
+)
+def test_a_corrupt_artefact_is_a_sentence(name, verb, damage, copy, capsys):
+    if damage in {"metrics.jsonl": (b"",), "stages.json": (b"{}",)}.get(name, ()):
+        assert run(verb, copy.path) == 0  # nothing is in them yet
+        return
+    (copy.path / name).write_bytes(damage)
+    assert run(verb, copy.path) == 2
+    said(capsys)
+
+
+def test_the_same_command_mends_what_was_deleted(copy, capsys):
+    before = contents(copy.path)
+    for gone in ("model.safetensors", "codes/test.npy", "shape.json", "scorecard.json"):
+        (copy.path / gone).unlink()
+        assert run("run", "--out", copy.path, *words()) == 0
+        after = contents(copy.path)
+        assert after.keys() == before.keys()
+        for name in ("model.safetensors", "codes/test.npy", "codes/train.npy", "scorecard.json"):
+            assert after[name] == before[name], (gone, name)
+
+
+# --- a full disk --------------------------------------------------------------------------------
+
+
+def full_after(monkeypatch, writes):
+    """The disk that takes some more replacements of files and then no byte."""
+    real, count = os.replace, []
+
+    def replace(source, target):
+        count.append(target)
+        if len(count) > writes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        return real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+
+
+@pytest.mark.parametrize("verb", ["encode", "analyze", "sample", "evaluate", "report"])
+@pytest.mark.parametrize("writes", [0, 2])
+def test_a_full_disk_is_a_sentence_and_loses_nothing(verb, writes, copy, capsys, monkeypatch):
+    before = contents(copy.path)
+    with monkeypatch.context() as patch:
+        full_after(patch, writes)
+        assert run(verb, copy.path) == 2
+    text = said(capsys)
+    assert "No space left on device" in text
+    assert "make room" in text
+    after = contents(copy.path)
+    for name, content in before.items():
+        if name.endswith((".json", ".npy", ".safetensors")) and name != "stages.json":
+            assert after[name] == content, name
+    leftovers = [name for name in after if name.split("/")[-1].startswith(".") or ".part" in name]
+    assert not leftovers
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2, 3, 4])
+def test_a_disk_that_fills_in_training_is_a_sentence_and_with_room_it_goes_on(
+    writes, finished, capsys, tmp_path, monkeypatch
+):
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        full_after(patch, writes)
+        assert run("train", "--out", out, *words()) == 2
+    assert "No space left on device" in said(capsys)
+    assert run("train", "--out", out, *words()) == 0
+    assert (out / "model.safetensors").read_bytes() == finished.model_path.read_bytes()
+
+
+def limited(limit):
+    """A child process that may write files of so many bytes at most: the nearest to a full disk."""
+    import resource
+
+    def limit_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return limit_files
+
+
+def test_a_real_write_error_in_the_middle_of_a_file_is_a_sentence(finished, tmp_path):
+    import subprocess
+    import sys
+
+    out = tmp_path / "run"
+    done = subprocess.run(
+        [sys.executable, "-m", "latentshape", "train", "--out", str(out), *words()],
+        capture_output=True, text=True, preexec_fn=limited(20_000),
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("latentshape: cannot write")
+    assert set(contents(out)) <= {"config.json", "dataset.json", "stages.json", "metrics.jsonl"}
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
+)
+def test_a_folder_that_may_not_be_written_is_a_sentence(finished, capsys, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert run("train", "--out", tmp_path / "locked" / "run", *words()) == 2
+    assert "cannot write" in said(capsys)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT])
+def test_whatever_the_disk_answers_is_said(number, finished, capsys, tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError(number, os.strerror(number), "the-file")
+
+    monkeypatch.setattr("latentshape.images.save_png", refuse)
+    assert run("sample", finished.path, "--out", tmp_path / "out") == 2
+    text = said(capsys)
+    assert os.strerror(number) in text
+    assert "the-file" in text
+
+
+def test_a_defect_keeps_its_traceback(finished, monkeypatch):
+    def broken(*args, **kwargs):
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(pipeline, "report_run", broken)
+    with pytest.raises(KeyError):
+        main(["report", str(finished.path)])
+
+
+def test_ctrl_c_exits_130_with_a_sentence(finished, monkeypatch, capsys):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "report_run", interrupted)
+    assert run("report", finished.path) == 130
+    assert "same command again" in capsys.readouterr().err
+
+
+# --- sample and analyze -------------------------------------------------------------------------
+
+
+def pictures(folder):
+    return {p.name: np.asarray(Image.open(p)) for p in sorted((folder / "images").iterdir())}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_picture_does_not_depend_on_how_many_are_drawn(sampler, finished, tmp_path, capsys):
+    four, nine = tmp_path / "four", tmp_path / "nine"
+    common = ["sample", finished.path, "--sampler", sampler, "--seed", 3]
+    assert run(*common, "-n", 4, "--out", four) == 0
+    assert capsys.readouterr().out.strip() == str(four / "grid.png")
+    assert run(*common, "-n", 9, "--out", nine) == 0
+    some, more = pictures(four), pictures(nine)
+    assert list(some) == [f"{i:06d}.png" for i in range(3, 7)]
+    assert len(more) == 9
+    for name, picture in some.items():
+        assert picture.shape == (32, 32, 3)
+        assert np.array_equal(picture, more[name])
+    z, longer = np.load(four / "codes.npy"), np.load(nine / "codes.npy")
+    assert np.array_equal(z, longer[:4])
+    later = tmp_path / "later"
+    assert (
+        run("sample", finished.path, "--sampler", sampler, "--seed", 5, "-n", 1, "--out", later)
+        == 0
+    )
+    assert np.array_equal(np.load(later / "codes.npy"), z[2:3])
+
+
+def test_an_option_reaches_the_sampler(finished, tmp_path):
+    for value in ("1.0", "0.5"):
+        code = run("sample", finished.path, "-n", 300, "--out", tmp_path / value,
+                   "--option", f"temperature={value}")  # fmt: skip
+        assert code == 0
+    wide, narrow = (np.load(tmp_path / value / "codes.npy") for value in ("1.0", "0.5"))
+    assert 0 < narrow.var(0).sum() < 0.7 * wide.var(0).sum()
+
+
+def test_a_bare_array_is_analysed_without_a_run(tmp_path, capsys):
+    z = np.random.default_rng(0).standard_normal((400, 3)).astype(np.float32)
+    np.save(tmp_path / "z.npy", z)
+    assert run("analyze", tmp_path / "z.npy") == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "z" / "shape.json")
+    assert run("analyze", tmp_path / "z.npy", "--out", tmp_path / "there") == 0
+    shape = read(tmp_path / "there" / "shape.json")
+    assert (shape["n"], shape["d"]) == (400, 3)
+    assert shape == read(tmp_path / "z" / "shape.json")
+    assert list((tmp_path / "there" / "figures").glob("*.png"))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros(5), np.zeros((5, 2, 2)), np.full((5, 2), np.nan), np.zeros((0, 3)), np.zeros((1, 3)),
+     np.array([["a", "b"]]), np.zeros((5, 2), complex), np.zeros((50, 2)), np.zeros((5, 0))],
+    ids=["1-d", "3-d", "nan", "none", "one", "text", "complex", "constant", "no-components"],
+)  # fmt: skip
+def test_an_array_that_is_no_codes_is_a_sentence(array, tmp_path, capsys):
+    np.save(tmp_path / "z.npy", array)
+    assert run("analyze", tmp_path / "z.npy") == 2
+    said(capsys)
+    assert not (tmp_path / "z" / "shape.json").exists()
+
+
+def test_a_dead_component_is_no_obstacle(tmp_path):
+    z = np.random.default_rng(0).standard_normal((300, 4))
+    z[:, 2] = 1.5
+    np.save(tmp_path / "z.npy", z)
+    assert run("analyze", tmp_path / "z.npy") == 0
+    assert read(tmp_path / "z" / "shape.json")["components"][2]["std"] == 0
+
+
+def test_an_array_without_a_suffix_has_no_folder_beside_it_and_says_so(tmp_path, capsys):
+    buffer = io.BytesIO()
+    np.save(buffer, np.random.default_rng(0).standard_normal((50, 3)))
+    (tmp_path / "z").write_bytes(buffer.getvalue())
+    assert run("analyze", tmp_path / "z") == 2
+    said(capsys)
+    assert (tmp_path / "z").read_bytes() == buffer.getvalue()
+    assert run("analyze", tmp_path / "z", "--out", tmp_path / "out") == 0
+
+
+def test_the_tiny_words_are_the_tiny_config(capsys):
+    assert dry(capsys, *words()) == tiny_config()

@@ -25,7 +25,7 @@ CASES = [
 
 
 def relative(a: Tensor, b: Tensor) -> float:
-    return float((a.float() - b).norm() / b.norm())
+    return float((a.detach().float() - b.detach()).norm() / b.detach().norm())
 
 
 @pytest.mark.parametrize(("ours", "theirs", "arguments"), CASES, ids=str)

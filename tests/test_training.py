@@ -420,9 +420,13 @@ def test_auto_takes_the_precision_that_wins_and_a_resumed_run_keeps_it(
     dataset, tmp_path, monkeypatch, faster
 ):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
-    monkeypatch.setattr(training, "_time_steps", lambda *a: 1.0 if a[2] == faster else 2.0)
+    monkeypatch.setattr(
+        training, "_race", lambda *a: {p: 2.0 - (p == faster) for p in ("fp32", "bf16")}
+    )
     config, run = interrupted(dataset, tmp_path, monkeypatch, precision="auto")
-    monkeypatch.setattr(training, "_time_steps", lambda *a: 2.0 if a[2] == faster else 1.0)
+    monkeypatch.setattr(
+        training, "_race", lambda *a: {p: 1.0 + (p == faster) for p in ("fp32", "bf16")}
+    )
     assert train(config, dataset, run).facts["precision"] == faster
 
 

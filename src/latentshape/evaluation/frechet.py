@@ -14,7 +14,7 @@ import numpy as np
 
 from latentshape.errors import InputError
 
-__all__ = ["feature_frechet", "frechet_distance"]
+__all__ = ["FrechetReference", "feature_frechet", "frechet_distance"]
 
 
 def frechet_distance(
@@ -39,12 +39,39 @@ def frechet_distance(
         >>> frechet_distance(np.zeros(3), eye, np.ones(3), eye)
         3.0
     """
-    cov_a, cov_b = np.atleast_2d(cov_a), np.atleast_2d(cov_b)
-    root_a = _root(cov_a)
-    product = root_a @ cov_b @ root_a
-    overlap = np.sqrt(np.clip(np.linalg.eigvalsh((product + product.T) / 2), 0, None)).sum()
-    shift = mean_a - mean_b
-    return float(max(0.0, shift @ shift + np.trace(cov_a) + np.trace(cov_b) - 2 * overlap))
+    return FrechetReference(mean_b, cov_b).distance(mean_a, cov_a)
+
+
+class FrechetReference:
+    """One side of many distances: the root of its covariance is taken once.
+
+    Args:
+        mean: Shape (d,).
+        cov: Symmetric positive semi-definite, shape (d, d).
+    """
+
+    def __init__(self, mean: np.ndarray, cov: np.ndarray) -> None:
+        self.mean, self.cov = mean, np.atleast_2d(cov)
+        values, vectors = np.linalg.eigh(self.cov)
+        self._root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> FrechetReference:
+        """The Gaussian fitted to features (n, d)."""
+        return cls(*_moments(features))
+
+    def distance(self, mean: np.ndarray, cov: np.ndarray) -> float:
+        """Squared Fréchet distance from another Gaussian."""
+        cov = np.atleast_2d(cov)
+        product = self._root @ cov @ self._root
+        overlap = np.sqrt(np.clip(np.linalg.eigvalsh((product + product.T) / 2), 0, None)).sum()
+        shift = mean - self.mean
+        squared = shift @ shift + np.trace(cov) + np.trace(self.cov) - 2 * overlap
+        return float(max(0.0, squared))
+
+    def distance_of(self, features: np.ndarray) -> float:
+        """Squared Fréchet distance from the Gaussian fitted to features (n, d)."""
+        return self.distance(*_moments(features))
 
 
 def feature_frechet(a: np.ndarray, b: np.ndarray) -> float:
@@ -58,11 +85,9 @@ def feature_frechet(a: np.ndarray, b: np.ndarray) -> float:
             f"Expected two sets of at least 2 feature vectors of one dimension, got {a.shape} and "
             f"{b.shape}."
         )
-    a, b = a.astype(np.float64), b.astype(np.float64)
-    return frechet_distance(a.mean(0), np.cov(a.T), b.mean(0), np.cov(b.T))
+    return FrechetReference.of(b).distance_of(a)
 
 
-def _root(cov: np.ndarray) -> np.ndarray:
-    """Symmetric square root of a positive semi-definite matrix."""
-    values, vectors = np.linalg.eigh(cov)
-    return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    x = features.astype(np.float64)
+    return x.mean(0), np.cov(x.T)

@@ -39,7 +39,7 @@ from latentshape.evaluation.faces import (
     scramble_phases,
 )
 from latentshape.evaluation.features import FeatureSpace, fit_features
-from latentshape.evaluation.frechet import feature_frechet
+from latentshape.evaluation.frechet import FrechetReference
 from latentshape.images import to_images
 from latentshape.models.base import Autoencoder
 from latentshape.progress import bar
@@ -75,8 +75,8 @@ class Judge:
 
     spaces: list[FeatureSpace]
     detector: DetectorSettings | None
-    real: dict[str, np.ndarray]
-    reconstructions: dict[str, np.ndarray]
+    real: dict[str, FrechetReference]
+    reconstructions: dict[str, FrechetReference]
     device: torch.device
 
     def features(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
@@ -87,6 +87,10 @@ class Judge:
             for space in self.spaces:
                 found[space.name].append(space(images))
         return {name: np.concatenate(parts) for name, parts in found.items()}
+
+    def references(self, pixels: np.ndarray) -> dict[str, FrechetReference]:
+        """What rows are compared with, by space."""
+        return {name: FrechetReference.of(f) for name, f in self.features(pixels).items()}
 
     def row(self, draws: Iterator[np.ndarray], is_reference: bool = False) -> dict[str, Any]:
         """Judge independent sets of pixels of equal size.
@@ -103,8 +107,8 @@ class Judge:
                 faces = finds_face(pixels, self.detector)
             features = self.features(pixels)
             for name, values in features.items():
-                distances["frechet"][name].append(feature_frechet(values, self.real[name]))
-                distances["gap"][name].append(feature_frechet(values, self.reconstructions[name]))
+                distances["frechet"][name].append(self.real[name].distance_of(values))
+                distances["gap"][name].append(self.reconstructions[name].distance_of(values))
         row: dict[str, Any] = {"face_rate": _proportion(faces)}
         for kind, by_space in distances.items():
             reference = is_reference and kind == "gap"
@@ -171,8 +175,8 @@ def score(
     device = next(model.parameters()).device
     judge = Judge(fit_features(to_images(dataset.pixels[sample])), detector, {}, {}, device)
     chosen = rng.choice(len(reference), n, replace=False)
-    judge.real = judge.features(test_pixels[chosen])
-    judge.reconstructions = judge.features(rebuilt[chosen])
+    judge.real = judge.references(test_pixels[chosen])
+    judge.reconstructions = judge.references(rebuilt[chosen])
 
     def subsamples(pixels: np.ndarray) -> Iterator[np.ndarray]:
         for _ in range(config.draws):

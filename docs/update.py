@@ -1,0 +1,191 @@
+"""Rewrite what the documents say of runs: numbers from any run, pictures from procedural faces alone.
+
+    python docs/update.py runs/faces runs/celeba
+
+Each run fills the section of its preset in docs/results.md (numbers only). A run of procedural faces also
+draws the README's picture and fills its table; no other data may be shown.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentshape import RunFolder
+from latentshape.files import read_json
+from latentshape.images import save_png
+from latentshape.report import cell, ordered, seconds
+
+HERE = Path(__file__).parent
+STRIPS = ("real", "reconstruction", "gaussian", "cube")
+ROWS = (
+    ("real", "held-out images"),
+    ("reconstruction", "the same, encoded and decoded"),
+    ("training-codes", "codes of training images, decoded: the floor"),
+    ("gaussian", "**N(μ, Σ)**: right centre, right covariance"),
+    ("elliptical", "**elliptical**: the same with the codes' own radii"),
+    ("zero-mean", "N(0, Σ): wrong centre"),
+    ("centred", "N(μ, s²I): wrong covariance"),
+    ("standard-normal", "N(0, I): both wrong"),
+    ("cube", "uniform cube around the origin"),
+    ("phase-scrambled", "images with scrambled phases: the detector's floor"),
+)
+
+
+def picture(run: RunFolder, columns: int = 14, gap: int = 6) -> np.ndarray:
+    """One row of pictures per strip, from the run's own sample sheets, enlarged twice."""
+    from PIL import Image
+
+    side, rows = run.config().data.size, []
+    for name in STRIPS:
+        sheet = np.asarray(Image.open(run.samples_path / f"{name}.png").convert("RGB"))
+        tiles = [
+            sheet[top : top + side, left : left + side]
+            for top in range(0, sheet.shape[0], side + 2)
+            for left in range(0, sheet.shape[1], side + 2)
+        ]
+        rows.append(np.concatenate(tiles[:columns], axis=1))
+    white = np.full((gap, rows[0].shape[1], 3), 255, np.uint8)
+    stacked = [part for row in rows for part in (row, white)][:-1]
+    return np.concatenate(stacked)
+
+
+def table(run: RunFolder) -> str:
+    """The README's result table, in Markdown, with n and seed."""
+    card, data = read_json(run.scorecard_path), read_json(run.dataset_path)
+    lines = ["| pictures from | face rate | gap |", "|---|---|---|"]
+    for name, words in ROWS:
+        row = card["rows"][name]
+        lines.append(
+            f"| {words} | {cell(row['face_rate'])} | {cell(row['gap']['random-conv'], 2)} |"
+        )
+    training = run.stages()["train"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"`make demo`: {data['splits']['train']:,} procedural faces, {run.config().training.epochs} "
+            f"epochs in {seconds(training['seconds'])} on {training['threads']} CPU cores; n = {card['n']} "
+            f"pictures a row, {card['draws']} draws, seed {card['seed']}.",
+        ]
+    )
+
+
+def interval(entry: dict[str, Any] | None, digits: int = 3) -> str:
+    """A scorecard entry with its interval."""
+    if not entry or entry.get("value") is None:
+        return "–"
+    return f"{cell(entry, digits)} ({entry['low']:.{digits}f}–{entry['high']:.{digits}f})"
+
+
+def results(run: RunFolder) -> str:
+    """A run's section of docs/results.md: numbers only."""
+    card, shape, data = (
+        read_json(p) for p in (run.scorecard_path, run.shape_path, run.dataset_path)
+    )
+    config, stages, metrics = run.config(), run.stages(), run.metrics()
+    spaces = list(card["features"])
+    splits = ", ".join(f"{n:,} {name}" for name, n in data["splits"].items())
+    model, training = config.model, stages["train"]
+    lines = [
+        f"{data['images']:,} images ({splits}) at {config.data.size} px; filters "
+        f"{', '.join(map(str, model.filters))}, z = {model.latent_dim}, "
+        f"{training['parameters'] / 1e6:.2f} million parameters; {config.training.epochs} epochs, "
+        f"{training['precision']}, {training['threads']} threads, seed {config.training.seed}. Held-out "
+        f"squared error per pixel **{metrics[-1]['heldout_mse']:.5f}**.",
+        "",
+        "Wall time: "
+        + ", ".join(f"{name} {seconds(stage['seconds'])}" for name, stage in stages.items())
+        + f"; together {seconds(sum(s['seconds'] for s in stages.values()))}.",
+        "",
+        "| the cloud | codes | Gaussian control |",
+        "|---|---|---|",
+    ]
+    m, c = shape["mahalanobis"], shape["centre"]
+    lines.append(
+        f"| origin's distance from the centre, in σ (√d = {c['sqrt_d']:.1f}) | {c['offset_sigma']:.1f} | |"
+    )
+    lines.append(
+        f"| share of codes nearer to the centre than the origin | {c['origin_quantile']:.4f} | |"
+    )
+    lines.append(
+        f"| `mahalanobis.variance_ratio` to the exact law | {m['variance_ratio']:.2f} "
+        f"| {m['control']['variance_ratio']:.2f} |"
+    )
+    if "held_out" in m:
+        lines.append(
+            f"| the same on {m['held_out']['n']:,} held-out codes | {m['held_out']['variance_ratio']:.2f} "
+            f"| {m['held_out']['control']['variance_ratio']:.2f} |"
+        )
+    lines += [
+        f"| pairs' {r['sigma']:g}σ coverage (a Gaussian's: {r['expected']:.4f}) | {r['observed']:.4f} "
+        f"± {r['std']:.4f} | {r['control']:.4f} ± {r['control_std']:.4f} |"
+        for r in shape["ellipses"]["coverage"]
+    ]
+    counts, control = shape["correlation"]["counts"], shape["correlation"]["control"]["counts"]
+    lines.append(
+        f"| pairs with \\|r\\| above {', '.join(counts)} (of {shape['correlation']['n_pairs']:,}) "
+        f"| {', '.join(map(str, counts.values()))} | {', '.join(map(str, control.values()))} |"
+    )
+    effective = shape["pca"]
+    lines.append(
+        f"| effective dimension (Σλ)²/Σλ² of {shape['d']} | {effective['effective_dimension']:.1f} "
+        f"| {effective['control']['effective_dimension']:.1f} |"
+    )
+    radius = shape["radius"]
+    lines.append(
+        f"| length of the codes | {radius['mean']:.2f} ± {radius['std']:.2f} "
+        f"| {radius['control']['mean']:.2f} ± {radius['control']['std']:.2f} |"
+    )
+    lines.append(
+        f"| best matching cube: b, and its radius | {radius['best_cube_b']:.2f}: "
+        f"{radius['cube']['mean']:.2f} ± {radius['cube']['std']:.2f} | |"
+    )
+    lines += ["", "| pictures from | face rate | " + " | ".join(f"gap {s}" for s in spaces)
+              + " | " + " | ".join(f"Fréchet {s}" for s in spaces) + " |",
+              "|---" * (2 + 2 * len(spaces)) + "|"]  # fmt: skip
+    for name in ordered(card["rows"]):
+        row = card["rows"][name]
+        cells = [interval(row["face_rate"])]
+        cells += [interval(row[kind][s], 2) for kind in ("gap", "frechet") for s in spaces]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        f"n = {card['n']} pictures a row and draw, {card['draws']} draws, seed {card['seed']}.",
+    ]
+    return "\n".join(lines)
+
+
+def fill(path: Path, begin: str, text: str) -> None:
+    """Replace what stands between ``begin`` and the next end marker."""
+    found = re.sub(
+        rf"({re.escape(begin)}\n).*?(<!-- end -->)",
+        lambda m: f"{m[1]}{text}\n{m[2]}",
+        path.read_text(encoding="utf-8"),
+        flags=re.DOTALL,
+    )
+    if text not in found:
+        sys.exit(f"{path} has no line {begin!r}: add it, and <!-- end --> below it.")
+    path.write_text(found, encoding="utf-8")
+
+
+def main() -> None:
+    """Update the documents from the runs named on the command line."""
+    for folder in sys.argv[1:]:
+        run = RunFolder.open(folder)
+        fill(HERE / "results.md", f"<!-- run: {run.config().preset} -->", results(run))
+        if read_json(run.dataset_path)["kind"] == "faces":
+            save_png(HERE / "faces.png", picture(run))
+            fill(
+                HERE.parent / "README.md",
+                "<!-- table: python docs/update.py runs/faces -->",
+                table(run),
+            )
+
+
+if __name__ == "__main__":
+    main()

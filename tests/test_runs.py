@@ -161,3 +161,14 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
     with pytest.raises(OSError, match="full"):
         half()
     assert contents(tmp_path) == {"shape.json": b'{\n "n": 1\n}\n'}
+
+
+def test_a_stage_done_before_what_it_builds_on_counts_as_not_done(tmp_path):
+    run = RunFolder.create(tmp_path / "run", make_config())
+    times = {"train": 1, "encode": 3, "analyze": 2, "evaluate": 3, "report": 4}
+    stages = {
+        s: {"finished": True, "ended": f"2026-01-01T00:00:0{t}+0000"} for s, t in times.items()
+    }
+    write_json(run.stages_path, stages)
+    assert [s for s in times if run.done(s)] == ["train", "encode", "evaluate", "report"]
+    assert not run.done("train", run.model_path)

@@ -23,6 +23,16 @@ from latentshape.files import atomic_path, read_json, write_json
 __all__ = ["RunFolder", "read_record", "versions"]
 
 
+#: What each stage reads: when one of these was done again later, the stage counts as not done.
+BUILDS_ON: dict[str, tuple[str, ...]] = {
+    "train": (),
+    "encode": ("train",),
+    "analyze": ("train", "encode"),
+    "evaluate": ("train", "encode"),
+    "report": ("train", "encode", "analyze", "evaluate"),
+}
+
+
 class RunFolder:
     """One run on disk: ``config.json``, ``metrics.jsonl``, ``model.safetensors``, ``codes/`` ...
 
@@ -156,10 +166,14 @@ class RunFolder:
                 write_json(self.stages_path, {**self.stages(), name: entry})
 
     def done(self, name: str, *artefacts: Path) -> bool:
-        """Whether a stage has ended well and all it wrote is still there."""
-        return bool(self.stages().get(name, {}).get("finished")) and all(
-            p.exists() for p in artefacts
-        )
+        """Whether a stage ended well, after those it builds on, and all it wrote is still there."""
+        stages = self.stages()
+        if not stages.get(name, {}).get("finished"):
+            return False
+        stale = [
+            s for s in BUILDS_ON[name] if stages.get(s, {}).get("ended", "") > stages[name]["ended"]
+        ]
+        return not stale and all(p.exists() for p in artefacts)
 
 
 def read_record(path: Path, *keys: str) -> dict[str, Any]:

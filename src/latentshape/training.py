@@ -156,6 +156,12 @@ def _loop(
     settings, device = config.training, next(model.parameters()).device
     rows, held_out = dataset.indices("train"), dataset.indices("validation")
     per_epoch = -(-len(rows) // settings.batch_size)
+    if config.model.batch_norm and len(rows) % settings.batch_size == 1:
+        raise InputError(
+            f"With batch norm no batch may hold a single image, and {len(rows)} training images leave "
+            f"one over at a batch size of {settings.batch_size}. Use --batch-size "
+            f"{settings.batch_size + 1}."
+        )
     steps = per_epoch * settings.epochs
     last_save = time.monotonic()
     for epoch in range(progress.step // per_epoch, settings.epochs):

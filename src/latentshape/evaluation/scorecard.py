@@ -109,7 +109,10 @@ class Judge:
             for name, values in features.items():
                 distances["frechet"][name].append(self.real[name].distance_of(values))
                 distances["gap"][name].append(self.reconstructions[name].distance_of(values))
-        row: dict[str, Any] = {"face_rate": _proportion(faces)}
+        row: dict[str, Any] = {
+            "face_rate": _proportion(faces),
+            "log_likelihood": {"value": None, "why": "these pictures are not drawn from a law"},
+        }
         for kind, by_space in distances.items():
             reference = is_reference and kind == "gap"
             row[kind] = {

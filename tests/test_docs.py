@@ -53,7 +53,9 @@ def test_make_demo_is_the_documented_run_command() -> None:
     done = subprocess.run(
         ["make", "--dry-run", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    ran = shlex.split(done.stdout.splitlines()[-1])[1:]
+    ran = shlex.split(next(line for line in done.stdout.splitlines() if "latentshape run" in line))[
+        1:
+    ]
     documented = next(c[1:] for c in commands() if c[:2] == ["latentshape", "run"])
     parse = latentshape.cli._parser().parse_args  # type: ignore[attr-defined]
     ours, theirs = vars(parse(ran)), vars(parse(documented))

@@ -158,7 +158,7 @@ _SECTIONS: dict[str, Any] = {
 #: Each preset is one line; docs/results.md holds what it measured.
 PRESETS: dict[str, dict[str, Any]] = {
     "faces-64": dict(data="faces", size=64, latent_dim=128, filters=(32, 64, 128, 256),
-                     batch_size=64, epochs=12),
+                     batch_size=64, epochs=16),
     "celeba-64": dict(data="celeba", size=64, latent_dim=256, filters=(32, 64, 128, 256), epochs=24),
     # The network of the experiments: 96 px, 12x12x128 bottleneck, just over 10 million parameters.
     "series-96": dict(data="celeba", size=96, latent_dim=256, filters=(64, 64, 128, 128),

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import shutil
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from PIL import Image
 from latentshape import cli, pipeline
 from latentshape.cli import main
 from latentshape.config import PRESETS, Config, field_sections, make_config
+from latentshape.runs import RunFolder
 from latentshape.samplers import SAMPLERS
 from tiny_run import contents, copy, finished, read, said, tiny_config, words
 
@@ -38,7 +41,7 @@ def run(*arguments):
 
 @pytest.mark.parametrize("verb", ["run", "train"])
 def test_every_field_is_an_option_and_every_option_a_field(verb):
-    assert set(options_of(verb)) == {"out", "dry_run", "preset", *field_sections()}
+    assert set(options_of(verb)) == {"out", "dry_run", "tensorboard", "preset", *field_sections()}
     for name, action in options_of(verb).items():
         assert action.help, name
         assert action.option_strings, name
@@ -458,3 +461,37 @@ def test_an_array_without_a_suffix_has_no_folder_beside_it_and_says_so(tmp_path,
 
 def test_the_tiny_words_are_the_tiny_config(capsys):
     assert dry(capsys, *words()) == tiny_config()
+
+
+# --- TensorBoard ----------------------------------------------------------------------------------
+
+
+def test_tensorboard_gets_the_lines_of_metrics(tmp_path, monkeypatch):
+    """With a stand-in for the writer, whose real package is an extra."""
+    written = []
+
+    class SummaryWriter:
+        def __init__(self, folder, purge_step):
+            assert (folder, purge_step) == (str(tmp_path / "run" / "tensorboard"), 0)
+
+        def add_scalar(self, name, value, step):
+            written.append((name, value, step))
+
+        def flush(self):
+            pass
+
+    stand_in = types.ModuleType("torch.utils.tensorboard")
+    stand_in.SummaryWriter = SummaryWriter
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", stand_in)
+    out = str(tmp_path / "run")
+    assert main(["train", "--out", out, "--tensorboard", *words()]) == 0
+    for line in RunFolder(out).metrics():
+        for name in ("train_mse", "heldout_mse", "images_per_second", "learning_rate"):
+            assert (name, line[name], line["step"]) in written
+
+
+def test_tensorboard_that_is_not_installed_is_a_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    out = str(tmp_path / "run")
+    assert main(["train", "--out", out, "--tensorboard", *words()]) == 2
+    assert "pip install 'latentshape[tensorboard]'" in capsys.readouterr().err

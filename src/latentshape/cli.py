@@ -161,10 +161,10 @@ def _make(given: argparse.Namespace) -> None:
     from latentshape import pipeline
 
     if given.verb == "train":
-        run = pipeline.train_run(config, given.out)
+        run = pipeline.train_run(config, given.out, given.tensorboard)
         print(run.model_path)
         return
-    run = pipeline.run_all(config, given.out)
+    run = pipeline.run_all(config, given.out, given.tensorboard)
     from latentshape.report import scorecard_text
 
     print(scorecard_text(run))

@@ -7,6 +7,7 @@ it has been done. So the same command after an interruption goes on where it sto
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +52,14 @@ def open_data(config: Config, run: RunFolder | None = None, spec: str | None = N
     return dataset
 
 
-def train_run(config: Config, out: Path) -> RunFolder:
-    """Train into a new folder, or go on in the same one."""
+def train_run(config: Config, out: Path, tensorboard: bool = False) -> RunFolder:
+    """Train into a new folder, or go on in the same one.
+
+    Args:
+        config: What to train.
+        out: The run folder.
+        tensorboard: Also write the metrics to ``out/tensorboard``.
+    """
     from latentshape.training import train
 
     # The data are opened before the folder is made: a wrong path leaves nothing behind.
@@ -69,8 +76,28 @@ def train_run(config: Config, out: Path) -> RunFolder:
     counts = ", ".join(f"{n:,} {name}" for name, n in summary["splits"].items())
     say(f"Training on {summary['images']:,} images ({counts}).")
     with run.stage("train") as facts:
-        facts.update(train(config, dataset, run).facts)
+        listener = _tensorboard(run.path / "tensorboard") if tensorboard else None
+        facts.update(train(config, dataset, run, listener).facts)
     return run
+
+
+def _tensorboard(folder: Path) -> Callable[[dict[str, Any]], None]:
+    """A listener that writes each number of an epoch's line as a scalar over the steps."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError(
+            "--tensorboard needs the tensorboard package: pip install 'latentshape[tensorboard]'"
+        ) from None
+    # What an interrupted attempt wrote beyond its checkpoint is hidden by starting over.
+    writer = SummaryWriter(str(folder), purge_step=0)
+
+    def write(line: dict[str, Any]) -> None:
+        for name in ("train_mse", "heldout_mse", "images_per_second", "learning_rate"):
+            writer.add_scalar(name, line[name], line["step"])
+        writer.flush()
+
+    return write
 
 
 def _notices(summary: dict[str, Any]) -> list[str]:
@@ -210,11 +237,11 @@ def report_run(run: RunFolder) -> Path:
     return run.report_path
 
 
-def run_all(config: Config, out: Path) -> RunFolder:
+def run_all(config: Config, out: Path, tensorboard: bool = False) -> RunFolder:
     """The main job: train, encode, analyze, evaluate, report; what is done already is skipped."""
     from latentshape.evaluation.faces import detector_missing
 
-    run = train_run(config, out)
+    run = train_run(config, out, tensorboard)
     codes = [run.codes_path / f"{s}.npy" for s in ("train", "validation", "test")]
     if not run.done("encode", *codes):
         say("Encoding every image once.")

@@ -20,7 +20,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +47,10 @@ __all__ = ["Trained", "learning_rate", "train"]
 CHECKPOINT_SECONDS = 30.0
 #: Losses are looked at every so many steps on a GPU (a look waits for it), each step on a processor.
 LOOK_EVERY = 50
+
+
+#: Is told each epoch's line, such as a TensorBoard writer.
+Listener = Callable[[dict[str, Any]], None]
 
 
 class Trained(NamedTuple):
@@ -102,7 +106,9 @@ def autocast(device: torch.device, precision: str) -> Any:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
-def train(config: Config, dataset: Dataset, run: RunFolder) -> Trained:
+def train(
+    config: Config, dataset: Dataset, run: RunFolder, listener: Listener | None = None
+) -> Trained:
     """Train to the end of the config's epochs, from the last checkpoint if there is one.
 
     Writes ``metrics.jsonl`` (a line per epoch), ``checkpoints/last.safetensors`` and, at the end,
@@ -112,6 +118,8 @@ def train(config: Config, dataset: Dataset, run: RunFolder) -> Trained:
         config: What to train and how long.
         dataset: Its ``train`` split is trained on; its ``validation`` split is the held-out loss.
         run: Where everything is written.
+        listener: Called with each epoch's line of ``metrics.jsonl``; after a resume also with the
+            earlier ones.
 
     Returns:
         The model, and the device, precision, threads and steps behind it.
@@ -131,8 +139,11 @@ def train(config: Config, dataset: Dataset, run: RunFolder) -> Trained:
         progress = _resume(run, model, optimizer, progress)
     else:
         progress.precision = _pick_precision(config, device, dataset)
+    listener = listener or (lambda line: None)
+    for line in progress.metrics:
+        listener(line)
     with _repeatable(), _interruptible() as interrupted:
-        _loop(config, dataset, run, model, optimizer, progress, interrupted)
+        _loop(config, dataset, run, model, optimizer, progress, interrupted, listener)
     _write(run.model_path, model.state_dict())
     facts = {
         "device": str(device),
@@ -152,6 +163,7 @@ def _loop(
     optimizer: torch.optim.Optimizer,
     progress: Progress,
     interrupted: threading.Event,
+    listener: Listener,
 ) -> None:
     settings, device = config.training, next(model.parameters()).device
     rows, held_out = dataset.indices("train"), dataset.indices("validation")
@@ -199,6 +211,7 @@ def _loop(
                 if stop and not end:
                     raise Interrupted
         _end_epoch(config, dataset, held_out, run, model, progress, epoch)
+        listener(progress.metrics[-1])
         _save(run, model, optimizer, progress)
         last_save = time.monotonic()
         if interrupted.is_set():

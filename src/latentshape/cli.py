@@ -111,6 +111,9 @@ def _parser() -> _Parser:
             "--out", type=Path, default=Path("runs/faces"), help="run folder [runs/faces]"
         )
         sub.add_argument(
+            "--tensorboard", action="store_true", help="also write metrics to OUT/tensorboard"
+        )
+        sub.add_argument(
             "--dry-run", action="store_true", help="print the resolved config and stop"
         )
         _add_config(sub)

@@ -53,7 +53,9 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--preset", default="faces-64", help=f"one of {', '.join(PRESETS)} [faces-64]"
+        "--preset",
+        default="faces-64",
+        help=f"one of {', '.join(PRESETS)}; it goes before the defaults in [] below [faces-64]",
     )
     for name, (section, field) in field_sections().items():
         flag = "--" + name.replace("_", "-")

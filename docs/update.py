@@ -24,8 +24,8 @@ HERE = Path(__file__).parent
 STRIPS = ("real", "reconstruction", "gaussian", "cube")
 ROWS = (
     ("real", "held-out images"),
-    ("reconstruction", "the same, encoded and decoded"),
-    ("training-codes", "codes of training images, decoded: the floor"),
+    ("reconstruction", "the same, encoded and decoded: the floor"),
+    ("training-codes", "codes of training images, decoded"),
     ("gaussian", "**N(μ, Σ)**: right centre, right covariance"),
     ("elliptical", "**elliptical**: the same with the codes' own radii"),
     ("zero-mean", "N(0, Σ): wrong centre"),

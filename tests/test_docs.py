@@ -1,6 +1,8 @@
 """What the documents say is what the program does: every command and snippet of the README is run."""
 
+import json
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -13,6 +15,7 @@ from PIL import Image
 import latentshape
 from latentshape.cli import main
 from latentshape.config import PRESETS
+from latentshape.runs import RunFolder
 from latentshape.samplers import SAMPLERS
 
 ROOT = Path(__file__).parent.parent
@@ -80,6 +83,35 @@ def test_every_command_and_snippet_of_the_readme_runs(
     assert len([line for line in snippets[0].splitlines() if line.strip()]) == 8
     exec(compile(snippets[0], "README.md", "exec"), {})
     assert np.asarray(Image.open(place / "new-faces.png")).shape[2] == 3
+
+
+def test_the_tables_of_the_documents_come_from_a_runs_own_files(place: Path) -> None:
+    """After the test above, on the run that it made."""
+    update = runpy.run_path(str(ROOT / "docs/update.py"))
+    run = RunFolder.open(place / "runs/faces")
+    card = json.loads(run.scorecard_path.read_text())
+    shape = json.loads(run.shape_path.read_text())
+    table, results = update["table"](run), update["results"](run)
+    for words in ("N(μ, Σ)", "uniform cube", "seed 0", f"n = {card['n']} pictures"):
+        assert words in table
+    assert f"{card['rows']['gaussian']['face_rate']['value']:.3f}" in table
+    assert f"{shape['mahalanobis']['variance_ratio']:.2f}" in results
+    for name in card["rows"]:
+        assert f"| {name} |" in results
+    assert update["picture"](run, columns=4).shape == (4 * 32 + 3 * 6, 4 * 32, 3)
+
+
+def test_the_committed_tables_are_filled() -> None:
+    results = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    for text in (README, results):
+        sections = re.findall(
+            r"<!-- (?:run|table): .*? -->\n(.*?)<!-- end -->", text, flags=re.DOTALL
+        )
+        assert sections
+        for section in sections:
+            assert "| gaussian |" in section or "| **N(μ, Σ)**" in section
+            assert "n = 1000" in section
+            assert "seed 0" in section
 
 
 def test_links_lead_somewhere() -> None:

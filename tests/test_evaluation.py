@@ -343,7 +343,9 @@ def assert_well_formed(card):
                 assert entry["low"] <= entry["value"] + 1e-12
                 assert entry["value"] <= entry["high"] + 1e-12
                 assert entry["n"] >= 1
-    assert all(e["value"] is None for e in card["rows"]["reconstruction"]["gap"].values())
+    for space, entry in card["rows"]["reconstruction"]["gap"].items():
+        # Other images' reconstructions: not the reference itself, but closer to it than any mush.
+        assert 0 < entry["value"] < card["rows"]["phase-scrambled"]["gap"][space]["value"]
 
 
 def judged(run, **settings):

@@ -18,8 +18,8 @@ __all__ = ["scorecard_text", "write_report"]
 #: Rows of the scorecard in reading order, each in plain words.
 ROWS = {
     "real": "Held-out images as they are: the ceiling.",
-    "reconstruction": "Held-out images, encoded and decoded: the best this decoder can show.",
-    "training-codes": "Codes that images really had, decoded: the floor of every sampler's gap.",
+    "reconstruction": "Held-out images, encoded and decoded: the best this decoder can show, and the floor of every gap.",
+    "training-codes": "Codes that training images really had, decoded: the floor for what is fitted on them.",
     "gaussian": "Right centre, right covariance: the measured cloud as a Gaussian.",
     "elliptical": "The Gaussian's directions with the codes' own radii.",
     "pairwise-ellipse": "Uniform inside the ellipses of all pairs of PCA axes: safe and tame.",

@@ -1,8 +1,9 @@
 """The scorecard: one row per way of making pictures, one column per question.
 
 Rows. ``real`` (validation images) and ``phase-scrambled`` frame every number from above and below;
-``reconstruction`` is what the decoder can do at best; ``training-codes`` decodes codes that images
-really had, and is the floor of every sampler's gap; then each sampler.
+``reconstruction`` (of the validation images, so that it shares no image with the references) is what the
+decoder can do at best and the floor of every gap; ``training-codes`` decodes codes that training images
+really had, the floor for anything fitted on them; then each sampler.
 
 Columns. ``face_rate`` (layout), ``frechet`` (distance to real test images: sampler and decoder
 together), ``gap`` (distance to the test images' *reconstructions* on the same decoder: what the sampler
@@ -92,12 +93,8 @@ class Judge:
         """What rows are compared with, by space."""
         return {name: FrechetReference.of(f) for name, f in self.features(pixels).items()}
 
-    def row(self, draws: Iterator[np.ndarray], is_reference: bool = False) -> dict[str, Any]:
-        """Judge independent sets of pixels of equal size.
-
-        ``is_reference``: the pictures are the reconstructions themselves, whose gap is 0 by
-        definition and is left out.
-        """
+    def row(self, draws: Iterator[np.ndarray]) -> dict[str, Any]:
+        """Judge independent sets of pixels of equal size."""
         faces: np.ndarray | None = None
         distances: dict[str, dict[str, list[float]]] = {
             kind: {s.name: [] for s in self.spaces} for kind in ("frechet", "gap")
@@ -114,13 +111,7 @@ class Judge:
             "log_likelihood": {"value": None, "why": "these pictures are not drawn from a law"},
         }
         for kind, by_space in distances.items():
-            reference = is_reference and kind == "gap"
-            row[kind] = {
-                name: {"value": None, "why": "the reference of this column"}
-                if reference
-                else _spread(values, len(pixels))
-                for name, values in by_space.items()
-            }
+            row[kind] = {name: _spread(values, len(pixels)) for name, values in by_space.items()}
         return row
 
 
@@ -153,15 +144,17 @@ def score(
         model: Trained autoencoder.
         dataset: Its images; the test split is the reference, the validation split is ``real``.
         samplers: Fitted on training codes.
-        held_out: Codes of the validation split, for the likelihoods.
-        test: Codes of the test split, for the reconstructions.
+        held_out: Codes of the validation split, for its reconstructions and the likelihoods.
+        test: Codes of the test split, whose reconstructions are the reference of the gap.
         config: Pictures per draw, and draws.
         seed: Of every draw.
 
     Raises:
         InputError: The codes are of other images than the dataset's.
     """
-    if not np.array_equal(test.ids, dataset.ids[dataset.indices("test")]):
+    for codes in (held_out, test):
+        if np.array_equal(codes.ids, dataset.ids[dataset.indices(codes.split)]):
+            continue
         raise InputError(
             "The codes are of other images than the run's own, which reconstructions are compared "
             "with. Make them again with: latentshape encode RUN"
@@ -193,7 +186,7 @@ def score(
     with bar(len(samplers) + 3, "judging", unit="rows") as progress:
         rows["real"] = judge.row(subsamples(real_pixels))
         progress.update()
-        rows["reconstruction"] = judge.row(subsamples(rebuilt), is_reference=True)
+        rows["reconstruction"] = judge.row(subsamples(decode_pixels(model, held_out.z)))
         rows["reconstruction"]["mse"] = _squared_error(model, test.z, test_pixels)
         progress.update()
         rows["phase-scrambled"] = judge.row(

@@ -18,7 +18,7 @@ __all__ = ["scorecard_text", "write_report"]
 #: Rows of the scorecard in reading order, each in plain words.
 ROWS = {
     "real": "Held-out images as they are: the ceiling.",
-    "reconstruction": "Held-out images, encoded and decoded: the best this decoder can show, and the floor of every gap.",
+    "reconstruction": "Held-out images, encoded and decoded: this decoder's best, the floor of every gap.",
     "training-codes": "Codes that training images really had, decoded: the floor for what is fitted on them.",
     "gaussian": "Right centre, right covariance: the measured cloud as a Gaussian.",
     "elliptical": "The Gaussian's directions with the codes' own radii.",

@@ -12,46 +12,47 @@ BIN   = $(VENV)/bin
 PIP   = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 
 ifdef SYSTEM_SITE
-# What is installed already is kept: torch's exact version is then yours to choose.
+# An installed torch is kept, whatever its version from 2.4 on; the rest is pinned as usual.
 SITE        = --system-site-packages
 CONSTRAINTS = -c $(VENV)/constraints.txt
 else
 CONSTRAINTS = -c constraints.txt
 endif
 
-demo: $(VENV)/.demo
+demo: $(VENV)/.demo$(SYSTEM_SITE)
 	$(BIN)/latentshape run --preset faces-64 --out runs/faces
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev$(SYSTEM_SITE)
 	$(BIN)/python -m pytest --quiet
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev$(SYSTEM_SITE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.bench$(SYSTEM_SITE)
 	$(BIN)/python benchmarks/training.py
 
-install: $(VENV)/.demo
+install: $(VENV)/.demo$(SYSTEM_SITE)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
 
-$(VENV)/.python: constraints.txt
-	$(PY) -m venv $(SITE) $(VENV)
+# The stamps carry the choice of SYSTEM_SITE, so that changing it makes a fresh environment.
+$(VENV)/.python$(SYSTEM_SITE): constraints.txt
+	$(PY) -m venv --clear $(SITE) $(VENV)
 	@grep -v '^torch==' constraints.txt > $(VENV)/constraints.txt
 	@touch $@
 
-$(VENV)/.demo: $(VENV)/.python pyproject.toml
+$(VENV)/.demo$(SYSTEM_SITE): $(VENV)/.python$(SYSTEM_SITE) pyproject.toml
 	$(PIP) -e '.[faces]' $(CONSTRAINTS)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.demo
+$(VENV)/.dev$(SYSTEM_SITE): $(VENV)/.demo$(SYSTEM_SITE)
 	$(PIP) -e '.[faces,dev]' $(CONSTRAINTS)
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.dev
+$(VENV)/.bench$(SYSTEM_SITE): $(VENV)/.dev$(SYSTEM_SITE)
 	$(PIP) -e '.[faces,dev,bench]' $(CONSTRAINTS)
 	@touch $@
 

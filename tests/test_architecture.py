@@ -27,7 +27,7 @@ RANK = {
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "jinja2", "safetensors")
 #: The codes' rooms: they know arrays, and nothing of pictures or networks.
 NUMPY_ONLY = {
-    "samplers": {"_checks", "errors", "shape"},
+    "samplers": {"_checks", "errors", "files", "shape"},
     "shape": {"_checks", "errors", "samplers"},
 }
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from celeba_like import write_celeba
 from latentshape import cli, pipeline
 from latentshape.cli import main
 from latentshape.config import PRESETS, Config, field_sections, make_config
@@ -495,3 +496,59 @@ def test_tensorboard_that_is_not_installed_is_a_sentence(tmp_path, monkeypatch, 
     out = str(tmp_path / "run")
     assert main(["train", "--out", out, "--tensorboard", *words()]) == 2
     assert "pip install 'latentshape[tensorboard]'" in capsys.readouterr().err
+
+
+# --- what would fail late ---------------------------------------------------------------------------
+
+
+def test_fewer_codes_than_dimensions_leave_out_what_they_cannot_fit_and_judge_the_rest(tmp_path):
+    out = tmp_path / "run"
+    assert main(["run", "--out", str(out), *words(data="faces:n=110", latent_dim=100)]) == 0
+    card = json.loads((out / "scorecard.json").read_text())
+    assert set(card["rows"]) >= set(SAMPLERS)
+    assert "more codes than dimensions" in card["rows"]["gaussian"]["face_rate"]["why"]
+    assert card["rows"]["diagonal"]["gap"]["random-conv"]["value"] > 0
+    assert "gaussian" in (out / "report.html").read_text()
+
+
+def test_a_partition_that_appears_later_is_another_dataset(tmp_path, capsys, monkeypatch):
+    """Else images that were trained on would be judged as held out."""
+    home = tmp_path / "celeba"
+    write_celeba(home, 90, partition=False)
+    out = str(tmp_path / "run")
+    options = words(data=str(home))
+    assert main(["train", "--out", out, *options]) == 0
+    names = sorted(p.name for p in (home / "img_align_celeba").iterdir())
+    rows = [f"{name} {i % 3}" for i, name in enumerate(names)]
+    (home / "list_eval_partition.txt").write_text("\n".join(rows))
+    assert main(["run", "--out", out, *options]) == 2
+    assert "have changed since" in capsys.readouterr().err
+
+
+def test_a_run_works_from_another_folder(tmp_path, monkeypatch):
+    write_celeba(tmp_path / "here" / "celeba", 90)
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["train", "--out", "run", *words(data="celeba")]) == 0
+    monkeypatch.chdir(tmp_path / "there")
+    assert main(["encode", "../here/run"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (dict(seed=2**64), "seed must be below"),
+        (dict(negative_slope=-0.1), "negative_slope must not be negative"),
+        (dict(batch_norm=True, batch_size=1), "no batch may hold a single image"),
+        (dict(data="faces:n=12"), "too few for a training"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_training(options, sentence, tmp_path, capsys):
+    assert main(["train", "--out", str(tmp_path / "run"), *words(**options)]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_smaller_second_draw_leaves_no_picture_of_the_first(finished, tmp_path):
+    for n in ("5", "2"):
+        assert main(["sample", str(finished.path), "-n", n, "--out", str(tmp_path)]) == 0
+        assert len(list((tmp_path / "images").iterdir())) == int(n)

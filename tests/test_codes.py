@@ -1,6 +1,7 @@
 # ruff: noqa: F401, F811 - fixtures are imported
 """Codes and pictures: in order, aligned, bounded in memory, and the same in any company."""
 
+import json
 import re
 import shutil
 
@@ -15,6 +16,7 @@ from latentshape.config import make_config
 from latentshape.data import SPLITS
 from latentshape.decoding import decode, decode_pixels
 from latentshape.errors import InputError
+from latentshape.files import write_json
 from latentshape.images import to_images, to_pixels
 from latentshape.models import build_model, load_model
 from latentshape.pipeline import encode_run, open_data
@@ -261,16 +263,26 @@ def test_codes_that_do_not_fit_are_refused(z, expected):
         list(decode(model_of(), z))
 
 
-def test_codes_of_other_images_encode_but_are_not_judged_against_the_runs_own(copy):
-    from latentshape.pipeline import evaluate_run
+def test_codes_of_other_images_go_beside_the_runs_own(copy):
+    own = (copy.codes_path / "train.npy").read_bytes()
+    folder = encode_run(copy, "faces:n=150,seed=9")
+    assert folder.parent == copy.path
+    assert folder != copy.codes_path
+    assert np.load(folder / "train.ids.npy")[0].startswith("face-9-")
+    assert (copy.codes_path / "train.npy").read_bytes() == own
 
-    encode_run(copy, "faces:n=150,seed=9")
-    assert isinstance(load_codes(copy), Codes)
-    assert load_codes(copy).ids[0].startswith("face-9-")
-    before = copy.scorecard_path.read_bytes()
-    with pytest.raises(InputError, match="other images"):
-        evaluate_run(copy)
-    assert copy.scorecard_path.read_bytes() == before
+
+@pytest.mark.parametrize("fact", ["dataset", "weights"])
+def test_codes_of_other_images_or_another_model_are_refused_before_anything_is_written(copy, fact):
+    from latentshape.pipeline import analyze_run, evaluate_run
+
+    index = json.loads((copy.codes_path / "index.json").read_text())
+    write_json(copy.codes_path / "index.json", index | {fact: "something else"})
+    before = contents(copy.path)
+    for work in (load_codes, analyze_run, evaluate_run):
+        with pytest.raises(InputError, match=r"other images|another model"):
+            work(copy)
+    assert contents(copy.path) == before
 
 
 def test_weights_on_disk_are_plain_float32(finished):

@@ -351,7 +351,7 @@ def assert_well_formed(card):
 def judged(run, **settings):
     config = run.config()
     dataset, model = open_data(config, run), load_model(run)
-    samplers = fit_samplers(load_codes(run, "train").z)
+    samplers, _ = fit_samplers(load_codes(run, "train").z)
     held_out, test = load_codes(run, "validation"), load_codes(run, "test")
     evaluation = EvaluationConfig(**({"n": 8, "draws": 2} | settings))
     return score(model, dataset, samplers, held_out, test, evaluation)
@@ -386,7 +386,7 @@ def test_more_pictures_than_there_are_real_ones_are_not_pretended(finished):
 
 def test_the_likelihood_is_that_of_held_out_codes(finished):
     card = read(finished.scorecard_path)
-    samplers = fit_samplers(load_codes(finished, "train").z)
+    samplers, _ = fit_samplers(load_codes(finished, "train").z)
     z = load_codes(finished, "validation").z
     for name, sampler in samplers.items():
         entry = card["rows"][name]["log_likelihood"]
@@ -419,8 +419,8 @@ def test_the_wrong_centre_and_the_wrong_spread_are_told_from_the_right_ones(fini
     config = finished.config()
     dataset, model = open_data(config, finished), load_model(finished)
     z = load_codes(finished, "train").z
-    samplers = {name: s for name, s in fit_samplers(z).items() if name == "training-codes"}
-    moved = fit_samplers(np.array(z) + 40 * z.std())
+    samplers = {name: s for name, s in fit_samplers(z)[0].items() if name == "training-codes"}
+    moved, _ = fit_samplers(np.array(z) + 40 * z.std())
     samplers["gaussian"] = moved["gaussian"]
     card = score(
         model, dataset, samplers, load_codes(finished, "validation"), load_codes(finished, "test"),

@@ -182,8 +182,7 @@ def _use(given: argparse.Namespace) -> None:
 
     run = RunFolder.open(given.run)
     if given.verb == "encode":
-        pipeline.encode_run(run, given.data)
-        print(run.codes_path)
+        print(pipeline.encode_run(run, given.data))
     elif given.verb == "sample":
         out = given.out or run.samples_path / given.sampler
         options = _sampler_options(given.option)

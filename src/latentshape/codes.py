@@ -7,6 +7,7 @@ order. They are written batch by batch, so memory does not grow with the number 
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,7 +25,15 @@ from latentshape.models.base import Autoencoder
 from latentshape.progress import bar
 from latentshape.runs import RunFolder, read_record
 
-__all__ = ["Codes", "encode_dataset", "encode_pixels", "load_array", "load_codes", "save_array"]
+__all__ = [
+    "Codes",
+    "encode_dataset",
+    "encode_pixels",
+    "load_array",
+    "load_codes",
+    "save_array",
+    "weights_digest",
+]
 
 BATCH = 256
 
@@ -79,7 +88,11 @@ def encode_pixels(
 
 
 def encode_dataset(
-    model: Autoencoder, dataset: Dataset, folder: Path, precision: str = "fp32"
+    model: Autoencoder,
+    dataset: Dataset,
+    folder: Path,
+    precision: str = "fp32",
+    weights: str | None = None,
 ) -> None:
     """Encode every split of a dataset into ``folder``, which is replaced when all is written.
 
@@ -90,6 +103,7 @@ def encode_dataset(
         dataset: Images of the model's size.
         folder: ``codes/`` of a run.
         precision: ``fp32``, or ``bf16`` where speed matters more than the last 0.4 % of a component.
+        weights: :func:`weights_digest` of the model, to know the codes by.
     """
     building = folder.with_name(folder.name + ".part")
     shutil.rmtree(building, ignore_errors=True)
@@ -105,7 +119,13 @@ def encode_dataset(
                 save_array(building / f"{split}.attributes.npy", dataset.attributes[rows])
         write_json(
             building / "index.json",
-            {"latent_dim": model.latent_dim, "attribute_names": list(dataset.attribute_names)},
+            {
+                "latent_dim": model.latent_dim,
+                "attribute_names": list(dataset.attribute_names),
+                "dataset": dataset.fingerprint,
+                "weights": weights,
+                "precision": precision,
+            },
         )
         shutil.rmtree(folder, ignore_errors=True)
         building.rename(folder)
@@ -156,6 +176,7 @@ def load_codes(run: RunFolder, split: str = "train") -> Codes:
             f"latentshape encode {run.path}"
         ) from None
     index = read_record(run.need(folder / "index.json", "encode"), "attribute_names")
+    _check_provenance(run, index)
     names = tuple(index["attribute_names"])
     columns = None if attributes is None else attributes.shape
     fitting = (len(z), len(names)) if names else None
@@ -165,6 +186,29 @@ def load_codes(run: RunFolder, split: str = "train") -> Codes:
             f"{len(names)} attributes). Delete the folder and run: latentshape encode {run.path}"
         )
     return Codes(z, ids, split, attributes, names)
+
+
+def weights_digest(run: RunFolder) -> str:
+    """Hash of the run's trained weights."""
+    return hashlib.blake2b(run.model_path.read_bytes(), digest_size=12).hexdigest()
+
+
+def _check_provenance(run: RunFolder, index: dict[str, Any]) -> None:
+    """Codes count as a run's own only if its model made them from its images."""
+    found = None
+    if run.dataset_path.exists():
+        known = read_record(run.dataset_path, "fingerprint")["fingerprint"]
+        if index.get("dataset", known) != known:
+            found = "other images than the run's own"
+    if found is None and run.model_path.exists():
+        known = weights_digest(run)
+        if (index.get("weights") or known) != known:
+            found = "another model than the run's present one"
+    if found:
+        raise InputError(
+            f"The codes in {run.codes_path} are of {found}. Make them again with: "
+            f"latentshape encode {run.path}"
+        )
 
 
 def load_array(path: Path) -> np.ndarray:

@@ -255,6 +255,10 @@ def check_config(config: Config) -> None:
         )
     if training.learning_rate <= 0:
         raise InputError(f"learning_rate must be positive, got {training.learning_rate}.")
+    if model.negative_slope < 0:
+        raise InputError(f"negative_slope must not be negative, got {model.negative_slope}.")
+    if training.seed >= 2**63:
+        raise InputError(f"seed must be below 2^63, got {training.seed}.")
     if training.weight_decay < 0 or training.seed < 0:
         raise InputError("weight_decay and seed must not be negative.")
 

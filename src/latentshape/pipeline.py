@@ -7,6 +7,9 @@ it has been done. So the same command after an interruption goes on where it sto
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,15 +63,26 @@ def train_run(config: Config, out: Path, tensorboard: bool = False) -> RunFolder
         out: The run folder.
         tensorboard: Also write the metrics to ``out/tensorboard``.
     """
+    from latentshape.data import absolute_spec
     from latentshape.training import train
 
+    listener = _tensorboard(out / "tensorboard") if tensorboard else None
+    spec = absolute_spec(config.data.data)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, data=spec))
     # The data are opened before the folder is made: a wrong path leaves nothing behind.
     existing = RunFolder.create(out, config) if (out / "config.json").exists() else None
+    began = time.perf_counter()
     dataset = open_data(config, existing)
+    took = time.perf_counter() - began
     run = RunFolder.create(out, config)
     if run.done("train", run.model_path):
         say(f"{run.path} is trained already.")
+        if listener:
+            for line in run.metrics():
+                listener(line)
         return run
+    if "data" not in run.stages():  # a resumed run finds the decoded images in the cache
+        run.record_stage("data", took, {"images": len(dataset)})
     summary = dataset.summary()
     write_json(run.dataset_path, summary)
     for notice in _notices(summary):
@@ -76,7 +90,6 @@ def train_run(config: Config, out: Path, tensorboard: bool = False) -> RunFolder
     counts = ", ".join(f"{n:,} {name}" for name, n in summary["splits"].items())
     say(f"Training on {summary['images']:,} images ({counts}).")
     with run.stage("train") as facts:
-        listener = _tensorboard(run.path / "tensorboard") if tensorboard else None
         facts.update(train(config, dataset, run, listener).facts)
     return run
 
@@ -89,10 +102,13 @@ def _tensorboard(folder: Path) -> Callable[[dict[str, Any]], None]:
         raise InputError(
             "--tensorboard needs the tensorboard package: pip install 'latentshape[tensorboard]'"
         ) from None
-    # What an interrupted attempt wrote beyond its checkpoint is hidden by starting over.
-    writer = SummaryWriter(str(folder), purge_step=0)
+    writer: Any = None
 
     def write(line: dict[str, Any]) -> None:
+        nonlocal writer
+        if writer is None:
+            # What an interrupted attempt wrote beyond its checkpoint is hidden by starting over.
+            writer = SummaryWriter(str(folder), purge_step=0)
         for name in ("train_mse", "heldout_mse", "images_per_second", "learning_rate"):
             writer.add_scalar(name, line[name], line["step"])
         writer.flush()
@@ -113,24 +129,36 @@ def _notices(summary: dict[str, Any]) -> list[str]:
     return notices
 
 
-def encode_run(run: RunFolder, spec: str | None = None) -> None:
-    """Codes of every split of the run's data (or of other images, by ``spec``)."""
-    from latentshape.codes import encode_dataset
+def encode_run(run: RunFolder, spec: str | None = None) -> Path:
+    """Codes of every split of the run's data, or of other images, by ``spec``, into a folder beside.
+
+    Returns:
+        ``codes/``, or ``codes-<fingerprint>/`` for other images: a run's own codes stay its own.
+    """
+    from latentshape.codes import encode_dataset, weights_digest
     from latentshape.models import load_model
 
     model = load_model(run)
     dataset = open_data(run.config(), run, spec)
     precision = run.stages().get("train", {}).get("precision", "fp32")
+    weights = weights_digest(run)
+    if spec is not None:
+        folder = run.path / f"codes-{dataset.fingerprint[:8]}"
+        encode_dataset(model, dataset, folder, precision, weights)
+        return folder
     with run.stage("encode") as facts:
-        encode_dataset(model, dataset, run.codes_path, precision)
+        encode_dataset(model, dataset, run.codes_path, precision, weights)
         facts["precision"] = precision
         facts["images"] = len(dataset)
+    return run.codes_path
 
 
 def analyze_codes(z: np.ndarray, out: Path, held_out: np.ndarray | None = None) -> dict[str, Any]:
     """``shape.json`` and the figures of any codes (n, d), without a model."""
     from latentshape import plots, shape
+    from latentshape._checks import check_codes
 
+    z = check_codes(z, finite=False)
     reads = 4 * len(z) + (2 * len(held_out) if held_out is not None else 0)
     with bar(reads, "measuring", unit="rows") as progress:
         record = shape.measure(z, held_out=held_out, progress=progress.update)
@@ -174,16 +202,18 @@ def evaluate_run(run: RunFolder) -> dict[str, Any]:
     train, held_out, test = (load_codes(run, split) for split in SPLITS)
     dataset = open_data(config, run)
     with run.stage("evaluate"):
-        samplers = fit_samplers(train.z)
+        samplers, refused = fit_samplers(train.z)
+        for name, why in refused.items():
+            say(f"  note: {name} is left out: {why}")
         for name, sampler in samplers.items():
             sampler.save(run.samplers_path / name)
             pictures = decode_pixels(model, sampler.sample_at(range(SHOWN)))
             save_png(run.samples_path / f"{name}.png", grid(pictures))
-        shown = np.array(dataset.pixels[dataset.indices("test")[:SHOWN]])
+        shown = np.array(dataset.pixels[dataset.indices("validation")[:SHOWN]])
         save_png(run.samples_path / "real.png", grid(shown))
-        rebuilt = decode_pixels(model, test.z[:SHOWN])
+        rebuilt = decode_pixels(model, held_out.z[:SHOWN])
         save_png(run.samples_path / "reconstruction.png", grid(rebuilt))
-        card = score(model, dataset, samplers, held_out, test, config.evaluation)
+        card = score(model, dataset, samplers, held_out, test, config.evaluation, refused=refused)
         write_json(run.scorecard_path, card)
     return card
 
@@ -211,16 +241,21 @@ def sample_run(
     law, model = fitted(run, sampler, options), load_model(run)
     z = law.sample_at(range(seed, seed + n))
     save_array(out / "codes.npy", z)
+    # Drawn into a folder beside and exchanged at the end: pictures of two draws never mix.
+    building = out / "images.part"
+    shutil.rmtree(building, ignore_errors=True)
     shown: list[np.ndarray] = []
     done = 0
     with bar(n, "drawing") as progress:
         for images in decode(model, z):
             for picture in to_pixels(images):
-                save_png(out / "images" / f"{seed + done:06d}.png", picture)
+                save_png(building / f"{seed + done:06d}.png", picture)
                 if done < 256:
                     shown.append(picture)
                 done += 1
                 progress.update()
+    shutil.rmtree(out / "images", ignore_errors=True)
+    building.rename(out / "images")
     save_png(out / "grid.png", grid(np.stack(shown), columns=min(16, int(np.ceil(np.sqrt(n))))))
     return out / "grid.png"
 

@@ -217,7 +217,9 @@ def coverage(ax: Axes, rows: list[dict[str, Any]]) -> Axes:
     """Observed minus expected share of codes inside the k sigma ellipses of pairs."""
     x = np.arange(len(rows))
     observed = [100 * (r["observed"] - r["expected"]) for r in rows]
-    control = [100 * ((r["control"] or r["expected"]) - r["expected"]) for r in rows]
+    control = [
+        100 * (np.nan if r["control"] is None else r["control"] - r["expected"]) for r in rows
+    ]
     ax.bar(x - 0.18, observed, 0.36, color=CODES, label="codes",
            yerr=[100 * r["std"] for r in rows], error_kw={"elinewidth": 0.8})  # fmt: skip
     ax.bar(x + 0.18, control, 0.36, color=CONTROL, label="Gaussian control",

@@ -12,6 +12,7 @@ import json
 import platform
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,8 @@ class RunFolder:
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
         """Time a stage; the dictionary yielded takes further facts worth keeping.
 
-        Wall time adds up over interruptions: what an earlier, unfinished attempt took counts too.
+        Wall time adds up over interruptions: what an earlier, unfinished attempt took counts too,
+        unless it was killed outright and could not write it down.
         """
         before = self.stages().get(name, {})
         spent = before.get("seconds", 0.0) if not before.get("finished", True) else 0.0
@@ -154,16 +156,23 @@ class RunFolder:
             yield facts
             finished = True
         finally:
-            entry = {
-                "finished": finished,
-                "seconds": round(spent + time.perf_counter() - started, 3),
-                "ended": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-                **facts,
-                "versions": versions(),
-            }
+            seconds = spent + time.perf_counter() - started
             # A full disk must not hide the error that ended the stage.
             with contextlib.suppress(OSError) if not finished else contextlib.nullcontext():
-                write_json(self.stages_path, {**self.stages(), name: entry})
+                self.record_stage(name, seconds, facts, finished)
+
+    def record_stage(
+        self, name: str, seconds: float, facts: dict[str, Any], finished: bool = True
+    ) -> None:
+        """Note what a stage took, when it ended (UTC) and what else is worth knowing of it."""
+        entry = {
+            "finished": finished,
+            "seconds": round(seconds, 3),
+            "ended": datetime.now(UTC).isoformat(),
+            **facts,
+            "versions": versions(),
+        }
+        write_json(self.stages_path, {**self.stages(), name: entry})
 
     def done(self, name: str, *artefacts: Path) -> bool:
         """Whether a stage ended well, after those it builds on, and all it wrote is still there."""

@@ -139,6 +139,8 @@ def train(
         progress = _resume(run, model, optimizer, progress)
     else:
         progress.precision = _pick_precision(config, device, dataset)
+        # Written down before the first step: whoever is killed early resumes with the same precision.
+        _save(run, model, optimizer, progress)
     listener = listener or (lambda line: None)
     for line in progress.metrics:
         listener(line)
@@ -168,11 +170,10 @@ def _loop(
     settings, device = config.training, next(model.parameters()).device
     rows, held_out = dataset.indices("train"), dataset.indices("validation")
     per_epoch = -(-len(rows) // settings.batch_size)
-    if config.model.batch_norm and len(rows) % settings.batch_size == 1:
+    if config.model.batch_norm and 1 in (settings.batch_size, len(rows) % settings.batch_size):
         raise InputError(
-            f"With batch norm no batch may hold a single image, and {len(rows)} training images leave "
-            f"one over at a batch size of {settings.batch_size}. Use --batch-size "
-            f"{settings.batch_size + 1}."
+            f"With batch norm no batch may hold a single image, and one of {len(rows)} training images "
+            f"at a batch size of {settings.batch_size} would. Use another --batch-size."
         )
     steps = per_epoch * settings.epochs
     last_save = time.monotonic()

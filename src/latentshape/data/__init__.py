@@ -24,7 +24,7 @@ from latentshape.data.splits import SPLITS, complete_split
 from latentshape.errors import InputError
 from latentshape.progress import bar
 
-__all__ = ["SPLITS", "Dataset", "open_dataset"]
+__all__ = ["SPLITS", "Dataset", "absolute_spec", "open_dataset"]
 
 READERS = {"celeba": read_celeba, "folder": read_folder}
 DEFAULT_FACES = 12_000
@@ -42,7 +42,8 @@ class Dataset:
         split: (n,) int8 codes into :data:`SPLITS`.
         attributes: (n, k) int8 of -1 and 1 (0 unknown), or None.
         attribute_names: The k names.
-        fingerprint: Hash of content and options; equal fingerprints are equal pixels.
+        fingerprint: Hash of content, options, ids and split: equal fingerprints are equal pixels with
+            the same images held out.
         notices: Sentences about how the data were read.
         converted: How many images needed which conversion.
         unreadable: Reason by id of the images left out.
@@ -119,6 +120,9 @@ def open_dataset(spec: str, *, size: int = 64, channels: int = 3, crop: str = "a
     split, notices = complete_split(
         ids.tolist(), None if listing.split is None else listing.split[kept]
     )
+    fingerprint = hashlib.blake2b(entry.key.encode(), digest_size=12)
+    # Which images are held out is part of what a run was trained on, as much as their pixels.
+    fingerprint.update(split.tobytes() + "\n".join(ids.tolist()).encode("utf-8", "surrogateescape"))
     if listing.notices:
         notices = listing.notices + [n for n in notices if not n.startswith("no official")]
     return Dataset(
@@ -129,11 +133,21 @@ def open_dataset(spec: str, *, size: int = 64, channels: int = 3, crop: str = "a
         split=split,
         attributes=None if listing.attributes is None else listing.attributes[kept],
         attribute_names=listing.attribute_names,
-        fingerprint=entry.key,
+        fingerprint=fingerprint.hexdigest(),
         notices=tuple(notices),
         converted=entry.facts["converted"],
         unreadable=entry.facts["unreadable"],
     )
+
+
+def absolute_spec(spec: str) -> str:
+    """The same SPEC with its path made absolute, so that a run folder works from anywhere."""
+    kind, colon, rest = spec.partition(":")
+    if kind == "faces" or not spec.strip() or (spec == "celeba" and not Path(spec).exists()):
+        return spec
+    if kind in READERS and rest:
+        return kind + colon + os.path.abspath(os.path.expanduser(rest))
+    return os.path.abspath(os.path.expanduser(spec))
 
 
 def _celeba_home() -> str:

@@ -18,6 +18,8 @@ __all__ = ["SPLITS", "complete_split", "hash_split"]
 #: Names of the splits; the position is the code, as in CelebA's own partition file.
 SPLITS = ("train", "validation", "test")
 UNKNOWN = -1
+#: No moment of a split can be taken of fewer images.
+FEWEST = 2
 
 
 def hash_split(ids: Sequence[str], train: float = 0.8, validation: float = 0.1) -> np.ndarray:
@@ -63,7 +65,7 @@ def complete_split(ids: Sequence[str], split: np.ndarray | None) -> tuple[np.nda
         )
         split = hashed
         counts = np.bincount(split, minlength=3)
-    if counts.min() == 0:
+    if counts.min() < FEWEST:
         raise InputError(
             f"{len(ids)} usable images are too few for a training, a validation and a test split "
             f"(got {', '.join(f'{n} {c}' for n, c in zip(SPLITS, counts))}). Use at least 100."

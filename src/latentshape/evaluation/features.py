@@ -79,7 +79,7 @@ class RandomConv(FeatureSpace):
         self.kernels = []
         for _ in range(3):
             kernel = torch.randn((self.MAPS, channels, 3, 3), generator=generator)
-            # Zero mean per input map: responses to contrast, not to brightness alone.
+            # Most of the mean per input map removed: contrast counts more than brightness.
             kernel -= kernel.mean((2, 3), keepdim=True) * 0.75
             self.kernels.append(kernel / kernel.flatten(1).norm(dim=1)[:, None, None, None])
             channels = self.MAPS

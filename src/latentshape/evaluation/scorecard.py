@@ -12,8 +12,9 @@ density).
 
 Protocol. References are test images, or their reconstructions; nothing is judged on what it was fitted
 on. Every row is judged on the same number of pictures n, in several independent draws: a fresh draw of
-codes for samplers, a subsample without replacement for images; value, low and high are the mean, least
-and greatest over the draws. Proportions come with Wilson's 95 % interval instead.
+codes for samplers, a subsample without replacement for images (such subsamples overlap, so the spread of
+an image row is that of the subsampling alone); value, low and high are the mean, least and greatest over
+the draws. The face rate is of the first draw, with Wilson's 95 % interval.
 """
 
 from __future__ import annotations
@@ -65,9 +66,19 @@ def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     return max(0.0, centre - spread), min(1.0, centre + spread)
 
 
-def fit_samplers(z: np.ndarray) -> dict[str, Sampler]:
-    """Every registered sampler with its defaults, fitted to training codes."""
-    return {name: make_sampler(name).fit(z) for name in SAMPLERS}
+def fit_samplers(z: np.ndarray) -> tuple[dict[str, Sampler], dict[str, str]]:
+    """Every registered sampler with its defaults, fitted to training codes.
+
+    Returns:
+        The fitted samplers, and why the others cannot be fitted to these codes.
+    """
+    fitted, refused = {}, {}
+    for name in SAMPLERS:
+        try:
+            fitted[name] = make_sampler(name).fit(z)
+        except InputError as error:
+            refused[name] = str(error)
+    return fitted, refused
 
 
 @dataclass
@@ -137,6 +148,7 @@ def score(
     test: Codes,
     config: EvaluationConfig,
     seed: int = 0,
+    refused: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """The scorecard of a run, as ``scorecard.json`` holds it.
 
@@ -148,6 +160,7 @@ def score(
         test: Codes of the test split, whose reconstructions are the reference of the gap.
         config: Pictures per draw, and draws.
         seed: Of every draw.
+        refused: Samplers that could not be fitted, and why; their rows say so.
 
     Raises:
         InputError: The codes are of other images than the dataset's.
@@ -163,20 +176,15 @@ def score(
     train, real, reference = (dataset.indices(s) for s in ("train", "validation", "test"))
     n = min(config.n, len(real), len(reference))
     sample = rng.choice(train, min(FEATURE_IMAGES, len(train)), replace=False)
-    real_pixels, test_pixels = dataset.pixels[real], dataset.pixels[reference]
-    rebuilt = decode_pixels(model, test.z)
     detector = None
     if detector_missing() is None:
         detector = calibrate(dataset.pixels[sample[:CALIBRATION_IMAGES]])
     device = next(model.parameters()).device
     judge = Judge(fit_features(to_images(dataset.pixels[sample])), detector, {}, {}, device)
     chosen = rng.choice(len(reference), n, replace=False)
-    judge.real = judge.references(test_pixels[chosen])
-    judge.reconstructions = judge.references(rebuilt[chosen])
-
-    def subsamples(pixels: np.ndarray) -> Iterator[np.ndarray]:
-        for _ in range(config.draws):
-            yield pixels[rng.choice(len(pixels), n, replace=False)]
+    judge.real = judge.references(dataset.pixels[reference[chosen]])
+    judge.reconstructions = judge.references(decode_pixels(model, test.z[chosen]))
+    subsamples = [rng.choice(len(real), n, replace=False) for _ in range(config.draws)]
 
     def drawn(sampler: Sampler) -> Iterator[np.ndarray]:
         for k in range(config.draws):
@@ -184,19 +192,23 @@ def score(
 
     rows: dict[str, Any] = {}
     with bar(len(samplers) + 3, "judging", unit="rows") as progress:
-        rows["real"] = judge.row(subsamples(real_pixels))
+        rows["real"] = judge.row(dataset.pixels[real[s]] for s in subsamples)
         progress.update()
-        rows["reconstruction"] = judge.row(subsamples(decode_pixels(model, held_out.z)))
-        rows["reconstruction"]["mse"] = _squared_error(model, test.z, test_pixels)
+        rows["reconstruction"] = judge.row(decode_pixels(model, held_out.z[s]) for s in subsamples)
+        rows["reconstruction"]["mse"] = _squared_error(model, test.z, dataset.pixels, reference)
         progress.update()
         rows["phase-scrambled"] = judge.row(
-            scramble_phases(p, seed) for p in subsamples(real_pixels)
+            scramble_phases(dataset.pixels[real[s]], seed) for s in subsamples
         )
         progress.update()
         for name, sampler in samplers.items():
             rows[name] = judge.row(drawn(sampler))
             rows[name]["log_likelihood"] = _likelihood(sampler, held_out.z)
             progress.update()
+    for name, why in (refused or {}).items():
+        nothing = {"value": None, "why": why}
+        each = {space.name: nothing for space in judge.spaces}
+        rows[name] = {"face_rate": nothing, "log_likelihood": nothing, "frechet": each, "gap": each}
     return {
         "n": n,
         "draws": config.draws,
@@ -211,7 +223,10 @@ def score(
 def _likelihood(sampler: Sampler, z: np.ndarray) -> dict[str, Any]:
     if not sampler.has_density:
         return {"value": None, "why": "this sampler has no density"}
-    values = sampler.log_prob(z)
+    try:
+        values = sampler.log_prob(z)
+    except InputError as refusal:
+        return {"value": None, "why": str(refusal)}
     if not np.isfinite(values).all():
         outside = int((~np.isfinite(values)).sum())
         return {"value": None, "why": f"{outside} of {len(values)} held-out codes lie outside it"}
@@ -225,11 +240,13 @@ def _likelihood(sampler: Sampler, z: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _squared_error(model: Autoencoder, z: np.ndarray, pixels: np.ndarray) -> dict[str, Any]:
+def _squared_error(
+    model: Autoencoder, z: np.ndarray, pixels: np.ndarray, rows: np.ndarray
+) -> dict[str, Any]:
     """Error per pixel of each test image on [0, 1], its mean and 95 % interval of the mean."""
     errors, start = [], 0
     for images in decode(model, z):
-        x = to_images(np.array(pixels[start : start + len(images)]), images.device)
+        x = to_images(pixels[rows[start : start + len(images)]], images.device)
         errors.append((images - x).square().flatten(1).mean(1).cpu().numpy())
         start += len(images)
     each = np.concatenate(errors).astype(np.float64)

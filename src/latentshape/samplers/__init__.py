@@ -48,7 +48,7 @@ def sampler_class(name: str) -> "type[Sampler]":
     return getattr(import_module(module), cls)
 
 
-def make_sampler(name: str, **options: Any) -> "Sampler":
+def make_sampler(name: str, /, **options: Any) -> "Sampler":
     """Return an unfitted sampler with the given options.
 
     Example:

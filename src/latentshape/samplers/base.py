@@ -16,8 +16,6 @@ __all__ = ["Sampler"]
 
 import hashlib
 import json
-import os
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from os import PathLike
@@ -37,6 +35,7 @@ from latentshape._checks import (
     row_blocks,
 )
 from latentshape.errors import InputError
+from latentshape.files import atomic_path
 from latentshape.samplers.noise import Noise, SeededNoise, StreamNoise
 
 _STREAM_ROWS = 1024
@@ -224,14 +223,5 @@ def _parse(text: bytes) -> dict[str, Any] | None:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)

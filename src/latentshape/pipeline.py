@@ -246,16 +246,19 @@ def sample_run(
     shutil.rmtree(building, ignore_errors=True)
     shown: list[np.ndarray] = []
     done = 0
-    with bar(n, "drawing") as progress:
-        for images in decode(model, z):
-            for picture in to_pixels(images):
-                save_png(building / f"{seed + done:06d}.png", picture)
-                if done < 256:
-                    shown.append(picture)
-                done += 1
-                progress.update()
-    shutil.rmtree(out / "images", ignore_errors=True)
-    building.rename(out / "images")
+    try:
+        with bar(n, "drawing") as progress:
+            for images in decode(model, z):
+                for picture in to_pixels(images):
+                    save_png(building / f"{seed + done:06d}.png", picture)
+                    if done < 256:
+                        shown.append(picture)
+                    done += 1
+                    progress.update()
+        shutil.rmtree(out / "images", ignore_errors=True)
+        building.rename(out / "images")
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
     save_png(out / "grid.png", grid(np.stack(shown), columns=min(16, int(np.ceil(np.sqrt(n))))))
     return out / "grid.png"
 

@@ -4,7 +4,7 @@ Contestants: latentshape (``training.train`` and ``codes.encode_dataset``, as th
 them), and Keras 3 ``fit`` and ``predict`` on its torch and on its JAX backend, whose better one counts.
 Same layers, same number of parameters, Adam, squared error, batch 128 for training. latentshape runs in
 the precision that wins its race (bf16 where the processor has it), Keras as it is by default, in float32;
-latentshape encodes at its own batch of 256, Keras at the best of 128, 256 and 512. Every contestant runs in
+latentshape encodes at its own batch of 128, Keras at the best of 128, 256 and 512. Every contestant runs in
 a process of its own with all cores, in turn, several rounds; the first epoch (compilation, caches) is not
 timed; each round's best is kept, and the medians of the rounds are compared.
 

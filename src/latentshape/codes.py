@@ -35,7 +35,9 @@ __all__ = [
     "weights_digest",
 ]
 
-BATCH = 256
+#: Large enough for the kernels, small enough for a layer's maps to stay in the last cache: at 256 the
+#: same processor encodes a third slower.
+BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Codes:
 def encode_pixels(
     model: Autoencoder, pixels: np.ndarray, rows: np.ndarray, precision: str
 ) -> Iterator[np.ndarray]:
-    """The only encoding loop: codes (at most 256, d) float32 of ``pixels[rows]``, in order.
+    """The only encoding loop: codes (at most 128, d) float32 of ``pixels[rows]``, in order.
 
     Raises:
         InputError: A code is not finite: the model has diverged.

@@ -35,8 +35,7 @@ __all__ = [
     "weights_digest",
 ]
 
-#: Large enough for the kernels, small enough for a layer's maps to stay in the last cache: at 256 the
-#: same processor encodes a third slower.
+#: Large enough for the kernels, small enough for a layer's maps to stay in the last cache.
 BATCH = 128
 
 

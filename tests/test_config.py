@@ -102,7 +102,7 @@ def test_every_option_says_what_it_is():
     ("call", "expected"),
     [
         (lambda: make_config("face-64"), "did you mean 'faces-64'"),
-        (lambda: make_config("zzz"), "known: faces-64"),
+        (lambda: make_config("zzz"), "There are: faces-64"),
         (lambda: make_config(latent_dims=3), "did you mean 'latent_dim'"),
         (lambda: Config.from_dict({"modle": {}}), "did you mean 'model'"),
         (lambda: Config.from_dict({"model": {"filter": [3]}}), "did you mean 'filters'"),

@@ -9,14 +9,13 @@ needs neither torch nor NumPy.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from latentshape.errors import InputError
+from latentshape.errors import InputError, suggestion
 
 __all__ = [
     "ACTIVATIONS",
@@ -117,7 +116,7 @@ class Config:
         """
         for name in values:
             if name not in ("preset", *_SECTIONS):
-                raise InputError(f"The config has no section {name!r}{_nearest(name, _SECTIONS)}.")
+                raise InputError(f"The config has no section {name!r}{suggestion(name, _SECTIONS)}")
         sections: dict[str, Any] = {}
         for name, section in _SECTIONS.items():
             given = values.get(name, {})
@@ -128,7 +127,7 @@ class Config:
                 if key not in known:
                     raise InputError(
                         f"The config has {name}.{key}, which this version lacks"
-                        f"{_nearest(key, known)}."
+                        f"{suggestion(key, known)}"
                     )
             sections[name] = section(
                 **{k: _coerce(f"{name}.{k}", v, getattr(section(), k)) for k, v in given.items()}
@@ -187,12 +186,12 @@ def make_config(preset: str = "faces-64", **options: Any) -> Config:
         64
     """
     if preset not in PRESETS:
-        raise InputError(f"Unknown preset {preset!r}{_nearest(preset, PRESETS)}.")
+        raise InputError(f"Unknown preset {preset!r}{suggestion(preset, PRESETS)}")
     sections = field_sections()
     given = {k: v for k, v in options.items() if v is not None}
     for key in given:
         if key not in sections:
-            raise InputError(f"Unknown option {key!r}{_nearest(key, sections)}.")
+            raise InputError(f"Unknown option {key!r}{suggestion(key, sections)}")
     merged = {**PRESETS[preset], **given}
     nested: dict[str, Any] = {"preset": preset}
     for key, value in merged.items():
@@ -271,11 +270,6 @@ def _between(name: str, value: int, low: int, high: int) -> None:
 def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise InputError(f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
-
-
-def _nearest(word: str, known: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
 
 
 def _coerce(name: str, value: Any, like: Any) -> Any:

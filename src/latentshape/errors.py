@@ -1,6 +1,9 @@
 """The two exceptions that are no defects: a mistake you can mend, and a stop you asked for."""
 
-__all__ = ["InputError", "Interrupted"]
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["InputError", "Interrupted", "suggestion"]
 
 
 class InputError(ValueError):
@@ -13,3 +16,16 @@ class InputError(ValueError):
 
 class Interrupted(Exception):
     """Work was stopped by Ctrl-C or SIGTERM after it was saved; the same call goes on from there."""
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown word: the nearest known one, and all there are.
+
+    Example:
+        >>> suggestion("cub", ["cube", "gaussian"])
+        "; did you mean 'cube'? There are: cube, gaussian."
+    """
+    names = list(known)
+    close = get_close_matches(str(word), names, n=1)
+    meant = f"; did you mean {close[0]!r}? " if close else ". "
+    return f"{meant}There are: {', '.join(names)}."

@@ -1,4 +1,4 @@
-"""One function per figure: axes in, axes out. Nothing here computes a statistic of its own.
+"""One function per figure: axes in, axes out. Statistics come from `shape`.
 
 Colours mean the same everywhere: codes blue, the Gaussian control orange, exact laws black, the origin
 and what is drawn around it red.
@@ -130,11 +130,9 @@ def number_distribution(ax: Axes, z: np.ndarray, moments: Moments, j: int) -> Ax
     counted = number_distributions(np.array(z[:, [j]]), column)
     fit = fit_gaussians(counted, column)
     edges = counted.edges(0)
-    counts = counted.counts[0][: len(edges) - 1]
-    ax.stairs(counts, edges, fill=True, color=CODES, alpha=0.45)
+    ax.stairs(counted.counts[0][: len(edges) - 1], edges, fill=True, color=CODES, alpha=0.45)
     x = np.linspace(edges[0], edges[-1], 400)
-    curve = fit.amplitude[0] * np.exp(-0.5 * ((x - fit.mean[0]) / fit.std[0]) ** 2)
-    ax.plot(x, curve, color=LAW, linewidth=1)
+    ax.plot(x, fit.curve(0, x), color=LAW, linewidth=1)
     mean, half = column.mean[0], counted.half_widths()[0]
     ax.axvline(0, color=ORIGIN, linewidth=0.8, linestyle=":")
     spread = 4.5 * column.std[0]
@@ -163,8 +161,8 @@ def plane(
 
 
 @styled
-def mahalanobis_radius(ax: Axes, z: np.ndarray, moments: Moments) -> Axes:
-    """Mahalanobis radii of the codes, of an equal-size Gaussian control, and the exact law."""
+def mahalanobis_radius(ax: Axes, z: np.ndarray, moments: Moments, origin: float) -> Axes:
+    """Mahalanobis radii of the codes, of an equal-size Gaussian control, the exact law, and the origin."""
     z = z[:DRAWN]
     radii = np.sqrt(mahalanobis_squared(z, moments))
     control = GaussianControl(moments, len(z), seed=0)
@@ -183,16 +181,10 @@ def mahalanobis_radius(ax: Axes, z: np.ndarray, moments: Moments) -> Axes:
     ax.plot((steps[1:] + steps[:-1]) / 2, np.diff(cumulated) / np.diff(steps), color=LAW,
             linewidth=1, label="exact law of a Gaussian")  # fmt: skip
     ax.set(xlabel="Mahalanobis radius", ylabel="density", title="Radius after whitening")
-    origin = float(np.sqrt(mahalanobis_of_origin(moments)))
     if origin < high * 1.3:
         ax.axvline(origin, color=ORIGIN, linestyle=":", label="the origin")
     ax.legend()
     return ax
-
-
-def mahalanobis_of_origin(moments: Moments) -> float:
-    """Squared Mahalanobis distance of the origin from the mean."""
-    return float(moments.mean @ np.linalg.solve(moments.cov, moments.mean))
 
 
 @styled
@@ -308,7 +300,7 @@ def shape_figures(record: dict[str, Any], z: np.ndarray, folder: Path) -> list[P
     made, axes = figure(1, 2, height=3.3)
     radius_and_cubes(axes[0, 0], z, record["radius"]["best_cube_b"])
     if record["mahalanobis"]["mean"] is not None:
-        mahalanobis_radius(axes[0, 1], z, moments)
+        mahalanobis_radius(axes[0, 1], z, moments, record["centre"]["offset_sigma"])
     else:
         axes[0, 1].text(0.5, 0.5, "no Mahalanobis radius:\n" + record["mahalanobis"]["why"],
                         ha="center", va="center", wrap=True)  # fmt: skip

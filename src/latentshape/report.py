@@ -15,20 +15,15 @@ from latentshape.runs import RunFolder, read_record
 
 __all__ = ["scorecard_text", "write_report"]
 
-#: Rows of the scorecard in reading order, each in plain words.
-ROWS = {
+#: Rows of the scorecard in reading order.
+ORDER = (
+    "real", "reconstruction", "training-codes", "gaussian", "elliptical", "pairwise-ellipse", "diagonal",
+    "intervals", "centred", "zero-mean", "standard-normal", "cube", "phase-scrambled",
+)  # fmt: skip
+#: Plain words for the rows that are no samplers; samplers describe themselves.
+IMAGE_ROWS = {
     "real": "Held-out images as they are: the ceiling.",
     "reconstruction": "Held-out images, encoded and decoded: this decoder's best, the floor of every gap.",
-    "training-codes": "Codes that training images really had, decoded: the floor for what is fitted on them.",
-    "gaussian": "Right centre, right covariance: the measured cloud as a Gaussian.",
-    "elliptical": "The Gaussian's directions with the codes' own radii.",
-    "pairwise-ellipse": "Uniform inside the ellipses of all pairs of PCA axes: safe and tame.",
-    "diagonal": "Right centre and widths, correlations ignored.",
-    "intervals": "Uniform in each component's own interval, correlations ignored.",
-    "centred": "Right centre, wrong covariance: a ball.",
-    "zero-mean": "Wrong centre, right covariance.",
-    "standard-normal": "Wrong centre, wrong covariance: the textbook's N(0, I).",
-    "cube": "Uniform around the origin, as long as real codes on average.",
     "phase-scrambled": "Real images with their layout destroyed: the detector's floor.",
 }
 #: The four corners of right and wrong centre and covariance.
@@ -86,8 +81,15 @@ def gather(run: RunFolder) -> dict[str, Any]:
 
 def ordered(rows: dict[str, Any]) -> dict[str, str]:
     """Names of the rows in reading order, with their plain words; unknown ones at the end."""
-    known = {name: words for name, words in ROWS.items() if name in rows}
-    return known | {name: "" for name in rows if name not in known}
+    names = [n for n in ORDER if n in rows] + [n for n in rows if n not in ORDER]
+    return {name: words(name) for name in names}
+
+
+def words(name: str) -> str:
+    """What a row of the scorecard shows, in one sentence."""
+    from latentshape.samplers import SAMPLERS, sampler_class
+
+    return sampler_class(name).description if name in SAMPLERS else IMAGE_ROWS.get(name, "")
 
 
 def embed(path: Path) -> str:

@@ -6,12 +6,11 @@ contract (`samplers.base.Sampler`), and `SAMPLERS` names them without importing 
 
 __all__ = ["SAMPLERS", "Sampler", "load_sampler", "make_sampler", "sampler_class"]
 
-from difflib import get_close_matches
 from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from latentshape.errors import InputError
+from latentshape.errors import InputError, suggestion
 
 if TYPE_CHECKING:
     from latentshape.samplers.base import Sampler
@@ -43,7 +42,7 @@ def sampler_class(name: str) -> "type[Sampler]":
         pairwise-ellipse, elliptical, training-codes.
     """
     if name not in SAMPLERS:
-        raise InputError(f"No sampler is called {name!r}{_suggest(name, list(SAMPLERS))}")
+        raise InputError(f"No sampler is called {name!r}{suggestion(name, SAMPLERS)}")
     module, _, cls = SAMPLERS[name].partition(":")
     return getattr(import_module(module), cls)
 
@@ -63,7 +62,9 @@ def make_sampler(name: str, /, **options: Any) -> "Sampler":
                 raise InputError(
                     f"Sampler {name!r} takes no options, got {option!r}; leave it out."
                 )
-            raise InputError(f"Sampler {name!r} has no option {option!r}{_suggest(option, known)}")
+            raise InputError(
+                f"Sampler {name!r} has no option {option!r}{suggestion(option, known)}"
+            )
     return cls(**options)
 
 
@@ -72,12 +73,6 @@ def load_sampler(path: str | PathLike[str]) -> "Sampler":
     from latentshape.samplers.base import Sampler
 
     return Sampler.load(path)
-
-
-def _suggest(word: str, known: list[str]) -> str:
-    close = get_close_matches(str(word), known, n=1)
-    meant = f"; did you mean {close[0]!r}? " if close else "; "
-    return f"{meant}There are: {', '.join(known)}."
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ At 170,000 codes every test of normality rejects, and every estimate has its fin
 What a statistic would be *if the cloud were Gaussian* is seen on a draw of as many codes from
 N(m, S): the same number beside each number, whatever its law.
 
-The draw is never kept: each read draws the same blocks anew from the same seed.
+Each read draws the same blocks anew from the same seed; only a small draw is kept in memory for the next.
 """
 
 __all__ = ["GaussianControl"]

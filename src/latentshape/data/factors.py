@@ -9,12 +9,18 @@ whose few independent parents k (`male`, `age`, `skin_tone`, ...) make the corre
 people. The factor's law turns the score into its value. How a row of values is painted is the
 matter of `portrait`.
 
+That population is the `natural` one. Under the other `LAWS` the factors that vary all have one law
+instead: mean and standard deviation are the same under each, and only the shape differs, so that
+one can ask of any code of the pictures whether it inherits the shape of what varies.
+
 References:
     Fast Splittable Pseudorandom Number Generators (Steele, Lea & Flood, 2014),
         https://doi.org/10.1145/2660193.2660195 (the hash)
     An algorithm for computing the inverse normal cumulative distribution function (Acklam, 2003)
     Deep Learning Face Attributes in the Wild (Liu et al., 2015),
         https://arxiv.org/abs/1411.7766 (CelebA)
+    Multivariate t Distributions and Their Applications (Kotz & Nadarajah, 2004),
+        https://doi.org/10.1017/CBO9780511550683 (the law `heavy`)
 """
 
 from __future__ import annotations
@@ -27,11 +33,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from latentshape.errors import InputError
+from latentshape.errors import InputError, suggestion
 
 __all__ = [
     "ATTRIBUTES",
     "FACTORS",
+    "LAWS",
     "Columns",
     "Factor",
     "Field",
@@ -39,6 +46,7 @@ __all__ = [
     "check_factors",
     "check_integer",
     "draw_factors",
+    "sweep_factor",
 ]
 
 Field = NDArray[Any]  # float32 inside; broadcasts over (n, rows, size)
@@ -193,11 +201,14 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def _uniforms(indices: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
-    """Base variables u in (0, 1), shape (n, k): row i hashes (seed, indices[i]), nothing else."""
+def _uniforms(indices: NDArray[np.uint64], seed: int, columns: int) -> NDArray[np.float64]:
+    """Base variables u in (0, 1), shape (n, columns).
+
+    Row i hashes (seed, indices[i]), nothing else; more columns leave the first ones as they are.
+    """
     key = _mix(np.array([seed], dtype=np.uint64) + _GOLDEN)
     start = _mix(key + _GOLDEN * (indices + np.uint64(1)))
-    steps = _GOLDEN * np.arange(1, len(FACTORS) + 1, dtype=np.uint64)
+    steps = _GOLDEN * np.arange(1, columns + 1, dtype=np.uint64)
     bits = _mix(start[:, None] + steps) >> np.uint64(11)
     return (bits.astype(np.float64) + 0.5) * 2.0**-53
 
@@ -265,29 +276,164 @@ def _value(factor: Factor, score: NDArray[np.float64]) -> NDArray[np.float64]:
     return factor.low + (factor.high - factor.low) * unit
 
 
-def draw_factors(indices: ArrayLike | Iterable[int], seed: int = 0) -> NDArray[np.float32]:
-    """Draws the factors of faces by number: row i depends on `seed` and `indices[i]` alone.
+# The chosen laws: deviations from the mean, in standard deviations, shape (n, k), from one column of
+# base variables per factor and some more. `draw_factors` has the formulas.
+
+_STDS = 7.0  # standard deviations in a factor's range: beyond 3.5 of them, values are clipped
+_APART = 0.91**0.5  # half the distance of the two clusters of `bimodal`, whose own std is then 0.3
+_NU = 5  # degrees of freedom of `heavy`
+_UNCLIPPED = 1.0356025781360418  # std of `heavy` before clipping, which makes it 1 afterwards
+
+
+def _gaussian(own: NDArray[np.float64], _: NDArray[np.float64]) -> NDArray[np.float64]:
+    return _normal_quantile(own)
+
+
+def _uniform(own: NDArray[np.float64], _: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.sqrt(3.0) * (2.0 * own - 1.0)
+
+
+def _bimodal(own: NDArray[np.float64], coins: NDArray[np.float64]) -> NDArray[np.float64]:
+    sign = np.where(coins < 0.5, -1.0, 1.0)
+    return _APART * sign + np.sqrt(1.0 - _APART**2) * _normal_quantile(own)
+
+
+def _heavy(own: NDArray[np.float64], shared: NDArray[np.float64]) -> NDArray[np.float64]:
+    chi_square = np.square(_normal_quantile(shared)).sum(axis=1, keepdims=True)
+    return _UNCLIPPED * np.sqrt((_NU - 2) / chi_square) * _normal_quantile(own)
+
+
+_Shape = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+_SHAPES: dict[str, tuple[int, _Shape]] = {  # columns beyond one per factor, deviations
+    "gaussian": (0, _gaussian),
+    "uniform": (0, _uniform),
+    "bimodal": (len(FACTORS), _bimodal),
+    "heavy": (_NU, _heavy),
+}
+
+LAWS: tuple[str, ...] = ("natural", *_SHAPES)
+
+_LOW = np.array([factor.low for factor in FACTORS], dtype=np.float64)
+_HIGH = np.array([factor.high for factor in FACTORS], dtype=np.float64)
+_AVERAGE = np.array([_value(factor, np.zeros(1))[0] for factor in FACTORS])
+
+
+def _values(law: str, numbers: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
+    """Every factor of some faces under a law, shape (n, k)."""
+    k = len(FACTORS)
+    if law == "natural":
+        scores = _scores(_normal_quantile(_uniforms(numbers, seed, k)))
+        return np.stack([_value(factor, scores[:, j]) for j, factor in enumerate(FACTORS)], axis=1)
+    more, shape = _SHAPES[law]
+    uniforms = _uniforms(numbers, seed, k + more)
+    unit = 0.5 + shape(uniforms[:, :k], uniforms[:, k:]) / _STDS
+    return _LOW + (_HIGH - _LOW) * np.clip(unit, 0.0, 1.0)
+
+
+def draw_factors(
+    indices: ArrayLike | Iterable[int],
+    seed: int = 0,
+    law: str = "natural",
+    vary: Iterable[str] | None = None,
+) -> NDArray[np.float32]:
+    r"""Draws the factors of faces by number: row i depends on `seed` and `indices[i]` alone.
+
+    The `natural` law is the module's: a law per factor, correlated as in people. Under the others,
+    factor j of face i is
+
+    .. math:: \text{middle}_j + t_{ij} \, \text{range}_j / 7
+
+    clipped to its range, with :math:`t_{ij}` of mean 0 and variance 1, whatever the factor. With
+    :math:`z_{ij} = \Phi^{-1}(u_{ij})` and independent signs :math:`b_{ij} = \pm 1`:
+
+    ========  ===========================================================  =============
+    law       :math:`t_{ij}`                                               share clipped
+    ========  ===========================================================  =============
+    gaussian  :math:`z_{ij}`                                               0.047 %
+    uniform   :math:`\sqrt 3 \, (2 u_{ij} - 1)`                            none
+    bimodal   :math:`\sqrt{0.91} \, b_{ij} + 0.3 \, z_{ij}`                none
+    heavy     :math:`c \sqrt{(\nu - 2) / \chi^2_i} \, z_{ij}, \; \nu = 5`  0.73 %
+    ========  ===========================================================  =============
+
+    Factors are independent, except under `heavy`, a multivariate Student t: all of a face share one
+    :math:`\chi^2_i` with :math:`\nu` degrees of freedom, so that they are uncorrelated yet
+    dependent, contours are ellipses and the radius has a heavy tail. Clipping takes 6 % of the
+    variance of a t; c = 1.0356 restores it. It takes 0.09 % of a Gaussian's, which is left so.
+    Face i has the same u under every law: from `gaussian` to `uniform` only the scale is bent.
 
     Args:
         indices: Face numbers, non-negative integers, shape (n,); a range is welcome.
         seed: Non-negative integer naming the population.
+        law: One of `LAWS`.
+        vary: Names of the factors that vary, the others being held at the value of score 0, an
+            average face with nothing worn or grown. None: all factors under `natural`, the
+            continuous ones under a chosen law, where a binary one that is named takes values
+            between 0 and 1 and acts above 1/2. A factor's values are the same whichever others
+            vary; `hat_brim` and its like vary unseen while nobody wears the hat.
 
     Returns:
         Factors, shape (n, len(FACTORS)), float32, columns as in `FACTORS`.
 
+    Raises:
+        InputError: For indices or a seed that are no such numbers, an unknown law or factor, or an
+            empty `vary`.
+
     Example:
         >>> bool((draw_factors([7]) == draw_factors(range(10))[7]).all())
         True
+        >>> several = draw_factors(range(9), law="uniform", vary=["smile", "yaw"])
+        >>> np.ptp(several, axis=0).nonzero()[0]
+        array([ 8, 36])
     """
     numbers = _check_indices(indices)
     seed = _check_seed(seed)
+    if law not in LAWS:
+        raise InputError(f"No law is called {law!r}{suggestion(law, LAWS)}")
+    varying = _check_vary(vary, law)
     factors = np.empty((len(numbers), len(FACTORS)), dtype=np.float32)
     for start in range(0, len(numbers), _DRAW_CHUNK):
         rows = slice(start, start + _DRAW_CHUNK)
-        scores = _scores(_normal_quantile(_uniforms(numbers[rows], seed)))
-        for j, factor in enumerate(FACTORS):
-            factors[rows, j] = _value(factor, scores[:, j])
+        factors[rows] = np.where(varying, _values(law, numbers[rows], seed), _AVERAGE)
     return factors
+
+
+def sweep_factor(
+    name: str,
+    n: int,
+    face: int = 0,
+    seed: int = 0,
+    law: str = "natural",
+    vary: Iterable[str] | None = None,
+) -> NDArray[np.float32]:
+    """Moves one factor of one face from the bottom to the top of its range, in n even steps.
+
+    Args:
+        name: The factor that moves.
+        n: Number of rows, 2 to 100000.
+        face: Number of the face, non-negative.
+        seed: Non-negative integer naming the population that the face is from.
+        law: The law of that population, as in `draw_factors`.
+        vary: What varies in it, as in `draw_factors`.
+
+    Returns:
+        Factors, shape (n, len(FACTORS)), float32, equal in every column but one.
+
+    Raises:
+        InputError: For an unknown factor, an n out of range, and as `draw_factors`.
+
+    Example:
+        >>> smile = [factor.name for factor in FACTORS].index("smile")
+        >>> sweep_factor("smile", 3)[:, smile]
+        array([-0.12,  0.44,  1.  ], dtype=float32)
+    """
+    n = check_integer(
+        n, "n", 2, 100_000, "the first row is the bottom of the range, the last its top"
+    )
+    face = check_integer(face, "face", 0, 2**64 - 1, "faces are numbered from 0")
+    column = _check_name(name)
+    rows = np.repeat(draw_factors(np.array([face], np.uint64), seed, law, vary), n, axis=0)
+    rows[:, column] = np.linspace(_LOW[column], _HIGH[column], n)
+    return rows
 
 
 # --------------------------------------------------------------------------------------------------
@@ -409,6 +555,27 @@ def _check_seed(seed: Any) -> int:
     return check_integer(
         seed, "seed", 0, 2**64 - 1, "any such number names a population, 0 is the usual one"
     )
+
+
+def _check_name(name: Any) -> int:
+    """The column of a factor."""
+    if not isinstance(name, str) or name not in _INDEX:
+        raise InputError(f"No factor is called {name!r}{suggestion(name, _INDEX)}")
+    return _INDEX[name]
+
+
+def _check_vary(vary: Any, law: str) -> NDArray[np.bool_]:
+    """Which factors vary, shape (k,)."""
+    if vary is None:
+        return np.array([law == "natural" or factor.kind == "continuous" for factor in FACTORS])
+    if isinstance(vary, str) or not isinstance(vary, Iterable):
+        raise InputError(
+            f"vary must be several names of factors, got {vary!r}; for one pass [name]."
+        )
+    columns = [_check_name(name) for name in vary]
+    if not columns:
+        raise InputError("vary must name a factor or more, got none; to vary all pass None.")
+    return np.isin(np.arange(len(FACTORS)), columns)
 
 
 def check_factors(factors: Any) -> Field:

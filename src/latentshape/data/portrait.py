@@ -27,6 +27,7 @@ from latentshape.data.adornments import (
 )
 from latentshape.data.factors import Field, check_factors, check_integer
 from latentshape.data.scene import (
+    PUPIL,
     Number,
     Scene,
     bell,
@@ -118,7 +119,7 @@ def _relief(s: Scene) -> tuple[Field, Field]:
     """
     f = s.f
     tip, mouth = s.nose_tip, s.mouth
-    nose = s.p - 0.045 * f.yaw
+    nose = s.p - s.nose_ridge
     smile = np.maximum(f.smile, 0)
     eye, bridge = f.eye_distance, f.nose_width
     bumps: tuple[tuple[Field, Number, Number, Number, Number, Number], ...] = (
@@ -215,7 +216,7 @@ def _age_lines(s: Scene) -> Field:
 def _eyes(s: Scene, canvas: Field) -> None:
     """Sockets, whites, irises, lids and lashes; x runs outwards in units of half an eye."""
     f = s.f
-    half = 0.116 * f.eye_size
+    half = s.half_eye
     x = (s.a - f.eye_distance) / half
     y = s.q / half + f.eye_slant * x
     arch = np.maximum(0, 1 - x * x)
@@ -235,8 +236,8 @@ def _eyes(s: Scene, canvas: Field) -> None:
 
     shade = 1 - 0.55 * coverage(y - top - 0.18, 0.5)
     paint(canvas, white, s.lit(tint(0.80, 0.76, 0.73), 0.55 * shade) * shade)
-    look = np.sign(s.p) * x - f.gaze_x - 0.12 * f.yaw
-    radius = np.sqrt(look * look + np.square(y + 0.07))
+    look = np.sign(s.p) * x - f.gaze_x - s.turned_gaze
+    radius = np.sqrt(look * look + np.square(y - PUPIL))
     ring = (1.25 - 0.9 * coverage(0.42 - radius, 0.22)) * (0.7 + 0.9 * bell(radius, y - 0.3))
     iris = ramp(_IRIS, f.eye_colour) * ring
     paint(canvas, white * coverage((radius - 0.52) * half, s.pixel), s.lit(iris, 0.7 * shade))
@@ -270,7 +271,7 @@ def _nose(s: Scene, canvas: Field) -> None:
     """Nostrils, wings and the nose's shadow; its body is relief."""
     f = s.f
     lx, _, _ = s.light
-    p = s.p - 0.045 * f.yaw
+    p = s.p - s.nose_ridge
     a = np.abs(p)
     wing = 0.088 * (0.45 + 0.55 * f.nose_width)
     below = s.q - s.nose_tip

@@ -7,7 +7,8 @@ at any size.
 
 A `Scene` holds the geometry and the light that the parts share. Coordinates: (u, v) are in the
 head's frame, v downwards, origin between the eyes, half a picture near 1; (p, q) are the same on
-the turned face's surface; in a = \|p\| paired features are one.
+the turned face's surface; in a = \|p\| paired features are one. `Scene.place` goes the way back,
+from a feature to where it lies in the picture, which is what `landmarks_of` tells.
 
 References:
     Study of squares: squircle (Fernández-Guasti, 1992), the outlines of head, lenses and hair
@@ -19,10 +20,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from latentshape.data.factors import Columns, Field
+from latentshape.data.factors import Columns, Field, check_factors
 
 __all__ = [
+    "LANDMARKS",
+    "PUPIL",
     "SKULL",
     "Lips",
     "Number",
@@ -30,6 +34,7 @@ __all__ = [
     "bell",
     "coverage",
     "darken",
+    "landmarks_of",
     "mixed",
     "paint",
     "present",
@@ -143,6 +148,7 @@ def darken(
 _EYE_LINE = -0.06  # height of the eyes in the picture, from -1 (top) to 1
 _CHEEK = 0.06  # level of the widest part of the head, below the eyes
 SKULL = -0.75  # top of the skull
+PUPIL = -0.07  # level of the pupils, in units of half an eye
 
 
 @dataclass(frozen=True)
@@ -213,29 +219,53 @@ class Scene:
         """The coordinate u in units of the head's half-width."""
         return self.u / self.width
 
+    def _half_height(self, below: Field) -> Field:
+        """From the cheekbones to the chin, or to the top of the skull."""
+        return np.where(below, self.chin - _CHEEK, _CHEEK - SKULL)
+
     @cached_property
     def y(self) -> Field:
         """Height from the cheekbones, in units of the way to the chin or the skull's top."""
-        below = self.v > _CHEEK
-        return (self.v - _CHEEK) / np.where(below, self.chin - _CHEEK, _CHEEK - SKULL)
+        return (self.v - _CHEEK) / self._half_height(self.v > _CHEEK)
 
     @cached_property
     def head(self) -> Field:
         """Distance to the outline of the head."""
         below = self.v > _CHEEK
         square = np.where(below, self.f.jaw + 0.15 * self.f.cheeks - 0.05, 0.3)
-        height = np.where(below, self.chin - _CHEEK, _CHEEK - SKULL)
-        return squircle(self.x, self.y, self.width, height, square)
+        return squircle(self.x, self.y, self.width, self._half_height(below), square)
+
+    @cached_property
+    def _turn(self) -> Field:
+        """How far turning slides the middle of the face."""
+        return 0.17 * self.f.yaw
+
+    @cached_property
+    def _bow(self) -> Field:
+        """How far bowing lowers the level of the cheekbones."""
+        return 0.06 * self.f.pitch
 
     @cached_property
     def p(self) -> Field:
         """The coordinate u on the face's surface: turning slides the features, not the outline."""
-        return self.u - 0.17 * self.f.yaw * np.maximum(0, 1 - self.x * self.x)
+        return self.u - self._turn * np.maximum(0, 1 - self.x * self.x)
 
     @cached_property
     def q(self) -> Field:
         """The coordinate v on the face's surface: a bowed head's features lie lower."""
-        return self.v - 0.06 * self.f.pitch * np.maximum(0, 1 - self.y * self.y)
+        return self.v - self._bow * np.maximum(0, 1 - self.y * self.y)
+
+    def place(self, p: Field, q: Field) -> tuple[Field, Field]:
+        """Where in the picture, from (0, 0) at the top left to (1, 1), p and q have given values."""
+        f = self.f
+        u = _unslid(p, self._turn, self.width)
+        height = self._half_height(q - _CHEEK > -self._bow)
+        v = _CHEEK + _unslid(q - _CHEEK, self._bow, height)
+        dx = np.cos(f.roll) * u - np.sin(f.roll) * v
+        dy = np.cos(f.roll) * v + np.sin(f.roll) * u
+        x = dx * f.scale + f.shift_x
+        y = dy * f.scale + f.shift_y + _EYE_LINE
+        return (1 + x) / 2, (1 + y) / 2
 
     @cached_property
     def a(self) -> Field:
@@ -288,24 +318,53 @@ class Scene:
         return np.clip(3 * self.hair_length - 0.6, 0, 1)
 
     @cached_property
+    def half_eye(self) -> Field:
+        """Half the width of an eye."""
+        return 0.116 * self.f.eye_size
+
+    @cached_property
+    def turned_gaze(self) -> Field:
+        """How far turning moves the irises along the eyes, on top of the gaze."""
+        return 0.12 * self.f.yaw
+
+    @cached_property
+    def nose_ridge(self) -> Field:
+        """Where along p the nose lies: it stands out, so that turning moves it further."""
+        return 0.045 * self.f.yaw
+
+    @cached_property
     def nose_tip(self) -> Field:
         """Level of the tip of the nose."""
         return 0.30 * self.f.nose_length
 
     @cached_property
     def mouth(self) -> Field:
-        """Level of the line between the lips."""
+        """Level of the line between the lips of a straight face."""
         return 0.53 + 0.35 * (self.chin - 0.88) + self.f.mouth_height + 0.4 * (self.nose_tip - 0.3)
 
     @cached_property
+    def mouth_middle(self) -> Field:
+        """Where along p the middle of the mouth lies."""
+        return 0.02 * self.f.yaw
+
+    @cached_property
+    def half_mouth(self) -> Field:
+        """Half the width of the mouth, which a smile widens."""
+        return self.f.mouth_width * (1 + 0.2 * np.maximum(self.f.smile, 0))
+
+    def lip_line(self, xx: Number) -> Field:
+        """Level of the line between the lips at x² along the mouth; a smile lifts its corners."""
+        return self.mouth + 0.03 * self.f.smile - 0.085 * self.f.smile * xx
+
+    @cached_property
     def lips(self) -> Lips:
-        """Along the mouth x runs in [-1, 1]; a smile widens it and lifts its corners."""
+        """Along the mouth x runs in [-1, 1]."""
         f = self.f
         smile = np.maximum(f.smile, 0)
-        half = f.mouth_width * (1 + 0.2 * smile)
-        x = (self.p - 0.02 * f.yaw) / half
+        half = self.half_mouth
+        x = (self.p - self.mouth_middle) / half
         xx = np.minimum(x * x, 1.2)
-        middle = self.mouth + 0.03 * f.smile - 0.085 * f.smile * xx
+        middle = self.lip_line(xx)
         arch = np.maximum(0, 1 - xx)
         bow = 1 - 0.22 * np.exp(-30 * xx) - 0.1 * xx
         open_ = f.mouth_open * 0.085
@@ -326,3 +385,55 @@ class Scene:
         lx, ly, lz = self.light
         nz = np.maximum(1 - 0.5 * (nx * nx + ny * ny), 0.1)
         return np.maximum(0, (nx * lx + ny * ly + nz * lz) / np.sqrt(nx * nx + ny * ny + nz * nz))
+
+
+def _unslid(seen: Field, slide: Field, half: Field) -> Field:
+    r"""The w that solves :math:`w - k \max(0, 1 - w^2 / h^2) = s`: the way back from p to u.
+
+    Inside, :math:`w = 2 (s + k) / (1 + \sqrt{1 + 4 k (s + k) / h^2})`; outside, w = s.
+    """
+    moved = seen + slide
+    root = np.sqrt(np.maximum(0, 1 + 4 * slide * moved / (half * half)))
+    return np.where(np.abs(seen) < half, 2 * moved / (1 + root), seen)
+
+
+# --------------------------------------------------------------------------------------------------
+# Landmarks
+# --------------------------------------------------------------------------------------------------
+
+LANDMARKS: tuple[str, ...] = ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
+
+
+def landmarks_of(factors: ArrayLike) -> NDArray[np.float32]:
+    """Tells where pupils, tip of the nose and corners of the mouth lie in the picture of each row.
+
+    Points, names and order are those of CelebA's ``list_landmarks_align_celeba.txt``; left and
+    right are the picture's. What a hat or glasses hide is told like the rest.
+
+    Args:
+        factors: Factors, shape (n, len(FACTORS)), from `draw_factors` or edited.
+
+    Returns:
+        Positions (x, y) of the `LANDMARKS`, shape (n, 5, 2), float32, in sides of the picture from
+        its top left corner: times `size` they are pixels, in which the centre of pixel (0, 0) lies
+        at (0.5, 0.5).
+
+    Raises:
+        InputError: For factors of another shape, or not finite.
+
+    Example:
+        >>> from latentshape.data.factors import draw_factors
+        >>> landmarks_of(draw_factors(range(4))).shape
+        (4, 5, 2)
+    """
+    s = Scene(check_factors(factors), size=1)
+    f = s.f
+    points = []
+    for side in (-1, 1):
+        along = f.gaze_x + s.turned_gaze  # in half eyes, from the middle of the eye
+        level = PUPIL - f.eye_slant * side * along
+        points.append(s.place(side * f.eye_distance + along * s.half_eye, level * s.half_eye))
+    points.append(s.place(s.nose_ridge, s.nose_tip))
+    for side in (-1, 1):
+        points.append(s.place(s.mouth_middle + side * s.half_mouth, s.lip_line(1)))
+    return np.array(points, dtype=np.float32)[..., 0, 0].transpose(2, 0, 1).copy()

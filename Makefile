@@ -32,6 +32,7 @@ check: $(VENV)/.dev$(SYSTEM_SITE)
 
 bench: $(VENV)/.bench$(SYSTEM_SITE)
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/data.py
 
 install: $(VENV)/.demo$(SYSTEM_SITE)
 
@@ -45,15 +46,15 @@ $(VENV)/.python$(SYSTEM_SITE): constraints.txt
 	@touch $@
 
 $(VENV)/.demo$(SYSTEM_SITE): $(VENV)/.python$(SYSTEM_SITE) pyproject.toml
-	$(PIP) -e '.[faces]' $(CONSTRAINTS)
+	$(PIP) -e '.[faces,fast]' $(CONSTRAINTS)
 	@touch $@
 
 $(VENV)/.dev$(SYSTEM_SITE): $(VENV)/.demo$(SYSTEM_SITE)
-	$(PIP) -e '.[faces,dev]' $(CONSTRAINTS)
+	$(PIP) -e '.[faces,fast,parquet,dev]' $(CONSTRAINTS)
 	@touch $@
 
 $(VENV)/.bench$(SYSTEM_SITE): $(VENV)/.dev$(SYSTEM_SITE)
-	$(PIP) -e '.[faces,dev,bench]' $(CONSTRAINTS)
+	$(PIP) -e '.[faces,fast,parquet,dev,bench]' $(CONSTRAINTS)
 	@touch $@
 
 .PHONY: demo test check bench install clean

@@ -1,33 +1,48 @@
 """Datasets: from a short SPEC to pixels, ids, splits and attributes.
 
-A SPEC is ``faces`` or ``faces:n=20000,seed=0`` (procedural faces, no download), or a path whose
-layout is recognised, or ``kind:path`` to force one (``celeba:``, ``folder:``). The bare word
-``celeba`` means the folder of that name below ``$LATENTSHAPE_DATA``.
+A SPEC is ``faces`` (procedural, no download), a path whose layout is recognised, or several of them
+joined; `spec` has the grammar. Reading takes two steps: a reader of the layout makes a
+:class:`~latentshape.data.listing.Listing` (what there is), and the `cache` makes its pictures squares
+of one size, once.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-import os
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from latentshape._checks import check_count
-from latentshape.data.cache import CacheEntry, build_entry, decoded
-from latentshape.data.celeba import CROPS, find_celeba, read_celeba
-from latentshape.data.folder import read_folder
-from latentshape.data.splits import SPLITS, complete_split
+from latentshape.data import celeba, folder
+from latentshape.data.cache import CacheEntry, decoded, refuse_if_unreadable
+from latentshape.data.crops import NAMES as CROP_NAMES
+from latentshape.data.listing import Listing
+from latentshape.data.mixing import mix
+from latentshape.data.procedural import read_faces
+from latentshape.data.spec import KINDS, Source, absolute_spec, parse_spec
+from latentshape.data.splits import SPLITS, check_split, complete_split
+from latentshape.data.trees import Tree, open_tree, what_is_at
 from latentshape.errors import InputError
-from latentshape.progress import bar
 
-__all__ = ["SPLITS", "Dataset", "absolute_spec", "open_dataset"]
+__all__ = ["SPLITS", "Dataset", "absolute_spec", "list_dataset", "open_dataset"]
 
-READERS = {"celeba": read_celeba, "folder": read_folder}
-DEFAULT_FACES = 12_000
+
+class Reader(NamedTuple):
+    """A layout: by what a tree of files is recognised, and what is then in it."""
+
+    find: Callable[[Tree], str | None]
+    read: Callable[[Tree], Listing]
+
+
+READERS: dict[str, Reader] = {
+    "celeba": Reader(celeba.find_celeba, celeba.read_celeba),
+    "folder": Reader(folder.find_folder, folder.read_folder),
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,7 @@ class Dataset:
 
     Attributes:
         spec: What was asked for.
-        kind: ``faces``, ``celeba`` or ``folder``.
+        kind: ``faces``, ``mixed``, or the layout: ``celeba mnist parquet arrays folder``.
         pixels: (n, size, size, c) uint8, a memory map.
         ids: (n,) names.
         split: (n,) int8 codes into :data:`SPLITS`.
@@ -44,9 +59,13 @@ class Dataset:
         attribute_names: The k names.
         fingerprint: Hash of content, options, ids and split: equal fingerprints are equal pixels with
             the same images held out.
+        why: By what the layout was recognised.
+        columns: Further facts about each image, such as ``identity`` (n,) or ``landmarks``
+            (n, 5, 2); see `listing.Listing`.
+        weights: (n,) how often an epoch of training shows each image; None: once.
+        sources: Names of the mixed datasets; ``columns["source"]`` counts into them.
         notices: Sentences about how the data were read.
-        converted: How many images needed which conversion.
-        unreadable: Reason by id of the images left out.
+        facts: What decoding found: ``converted``, ``unreadable``, ``sizes``, ``modes``.
     """
 
     spec: str
@@ -57,9 +76,12 @@ class Dataset:
     attributes: np.ndarray | None
     attribute_names: tuple[str, ...]
     fingerprint: str
+    why: str = ""
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+    weights: np.ndarray | None = None
+    sources: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
-    converted: dict[str, int] | None = None
-    unreadable: dict[str, str] | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -74,140 +96,132 @@ class Dataset:
         return {
             "spec": self.spec,
             "kind": self.kind,
+            "why": self.why,
             "fingerprint": self.fingerprint,
             "images": len(self),
             "splits": {name: int(count) for name, count in zip(SPLITS, counts)},
             "attribute_names": list(self.attribute_names),
+            "columns": sorted(self.columns),
+            "sources": self._per_source(),
             "notices": list(self.notices),
-            "converted": self.converted or {},
-            "unreadable": self.unreadable or {},
+            **{
+                key: self.facts.get(key, {})
+                for key in ("converted", "unreadable", "sizes", "modes")
+            },
         }
+
+    def _per_source(self) -> list[dict[str, Any]]:
+        found = []
+        for i, name in enumerate(self.sources):
+            rows = self.columns["source"] == i
+            weight = 1.0 if self.weights is None or not rows.any() else self.weights[rows][0]
+            found.append({"name": name, "images": int(rows.sum()), "weight": float(weight)})
+        return found
 
 
 def open_dataset(spec: str, *, size: int = 64, channels: int = 3, crop: str = "auto") -> Dataset:
     """Read, decode (once) and split a dataset.
 
     Args:
-        spec: See the module's first lines.
+        spec: See `latentshape.data.spec`.
         size: Side of the square images in pixels.
         channels: 3 or 1.
-        crop: ``auto``, ``square`` or a key of ``celeba.CROPS``.
+        crop: A name in ``crops.NAMES``.
 
     Raises:
         InputError: Nothing there, not enough readable images, an unknown kind, option or crop.
     """
-    if crop not in ("auto", "square", *CROPS):
-        raise InputError(f"crop must be auto, square, {', '.join(CROPS)}; got {crop!r}.")
+    check_pixels(size, channels, crop)
+    listing = list_dataset(spec)
+    entry = decoded(listing, size, channels, crop)
+    refuse_if_unreadable(listing, entry.facts["unreadable"])
+    dataset = assemble(spec, listing, entry)
+    check_split(dataset.split)
+    return dataset
+
+
+def check_pixels(size: int, channels: int, crop: str) -> None:
+    """Refuse what no picture can become.
+
+    Raises:
+        InputError: Naming the option and what it may be.
+    """
+    if crop not in CROP_NAMES:
+        raise InputError(f"crop must be one of {', '.join(CROP_NAMES)}; got {crop!r}.")
     check_count(size, name="size")
     if channels not in (1, 3):
         raise InputError(f"channels must be 3 (colour) or 1 (grey), got {channels!r}.")
-    if not spec.strip():
-        raise InputError("Expected --data faces, or the path of a folder of images; got nothing.")
-    kind, _, rest = spec.partition(":")
-    if kind == "faces":
-        return _procedural(spec, rest, size, channels)
-    if spec == "celeba" and not Path(spec).exists():
-        kind, rest = "celeba", _celeba_home()
-    if kind not in READERS or not rest:
-        kind, rest = "", spec
-    root = Path(os.path.expanduser(rest))
-    if not kind:
-        kind = "celeba" if find_celeba(root) else "folder"
-    listing = READERS[kind](root)
-    entry = decoded(listing, size, channels, crop)
-    kept = np.array(entry.facts["kept"], dtype=np.int64)
-    ids = np.array(listing.ids)[kept]
-    split, notices = complete_split(
-        ids.tolist(), None if listing.split is None else listing.split[kept]
-    )
+
+
+def list_dataset(spec: str) -> Listing:
+    """What a SPEC consists of, its split complete, before any picture is decoded.
+
+    Raises:
+        InputError: Nothing there, or nothing that can be understood.
+    """
+    sources = parse_spec(spec)
+    listings = []
+    for source in sources:
+        listing = _read(source)
+        split, notices = complete_split(listing.ids, listing.split)
+        notices = [*listing.notices, *notices]
+        listings.append(dataclasses.replace(listing, split=split, notices=notices))
+    if len(listings) == 1 and sources[0].weight == 1:
+        return listings[0]
+    return mix(listings, [source.weight for source in sources])
+
+
+def assemble(spec: str, listing: Listing, entry: CacheEntry) -> Dataset:
+    """A listing and its pixels as a dataset, without the rows that could not be read."""
+    kept = entry.kept(len(listing.ids))
+    ids, split = np.array(listing.ids)[kept], _rows(listing.split, kept)
+    assert split is not None  # list_dataset completes it
     fingerprint = hashlib.blake2b(entry.key.encode(), digest_size=12)
     # Which images are held out is part of what a run was trained on, as much as their pixels.
     fingerprint.update(split.tobytes() + "\n".join(ids.tolist()).encode("utf-8", "surrogateescape"))
-    if listing.notices:
-        notices = listing.notices + [n for n in notices if not n.startswith("no official")]
     return Dataset(
         spec=spec,
-        kind=kind,
+        kind=listing.kind,
         pixels=entry.pixels,
         ids=ids,
         split=split,
-        attributes=None if listing.attributes is None else listing.attributes[kept],
+        attributes=_rows(listing.attributes, kept),
         attribute_names=listing.attribute_names,
         fingerprint=fingerprint.hexdigest(),
-        notices=tuple(notices),
-        converted=entry.facts["converted"],
-        unreadable=entry.facts["unreadable"],
+        why=listing.why,
+        columns={name: column[kept] for name, column in listing.columns.items()},
+        weights=_rows(listing.weights, kept),
+        sources=listing.sources,
+        notices=tuple(listing.notices),
+        facts=entry.facts,
     )
 
 
-def absolute_spec(spec: str) -> str:
-    """The same SPEC with its path made absolute, so that a run folder works from anywhere."""
-    kind, colon, rest = spec.partition(":")
-    if kind == "faces" or not spec.strip() or (spec == "celeba" and not Path(spec).exists()):
-        return spec
-    if kind in READERS and rest:
-        return kind + colon + os.path.abspath(os.path.expanduser(rest))
-    return os.path.abspath(os.path.expanduser(spec))
+def _rows(array: np.ndarray | None, kept: np.ndarray) -> np.ndarray | None:
+    return None if array is None else array[kept]
 
 
-def _celeba_home() -> str:
-    base = os.environ.get("LATENTSHAPE_DATA")
-    if not base:
+def _read(source: Source) -> Listing:
+    """The listing of one source, by the stated kind or the first that recognises it."""
+    if source.kind == "faces":
+        return read_faces(source.rest)
+    tree = open_tree(Path(source.rest))
+    if source.kind:
+        return READERS[source.kind].read(tree)
+    found = {kind: why for kind in READERS if (why := READERS[kind].find(tree))}
+    if not found:
         raise InputError(
-            "Where is CelebA? Give --data PATH (the folder with img_align_celeba/), or set "
-            "LATENTSHAPE_DATA to the folder that holds celeba/. Without it, try --data faces."
+            f"No images at {source.rest!r}: neither image files (.jpg, .png, ...), nor CelebA, MNIST, "
+            f"arrays (.npy, .npz) or Parquet; found: {what_is_at(tree.root)}. Point --data at what "
+            "holds them (unpack .7z and .tar first), or use --data faces to try without any."
         )
-    return str(Path(base) / "celeba")
-
-
-def _procedural(spec: str, options: str, size: int, channels: int) -> Dataset:
-    from latentshape.data import faces
-
-    given = _face_options(options)
-    n, seed = given["n"], given["seed"]
-    # A few rendered faces are part of the key: a changed renderer never meets its old pixels.
-    probe = faces.faces(np.arange(32), seed=seed, size=size).tobytes()
-    key = hashlib.blake2b(repr((n, seed, size, channels)).encode() + probe, digest_size=12)
-
-    def render(start: int) -> tuple[int, np.ndarray]:
-        indices = np.arange(start, min(start + 256, n))
-        return start, faces.faces(indices, seed=seed, size=size)
-
-    def fill(pixels: np.ndarray) -> dict[str, Any]:
-        with bar(n, "drawing faces") as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
-            for start, block in pool.map(render, range(0, n, 256)):
-                pixels[start : start + len(block)] = block if channels == 3 else _grey(block)
-                progress.update(len(block))
-        return {"spec": spec}
-
-    entry: CacheEntry = build_entry(key.hexdigest(), (n, size, size, channels), fill)
-    ids = np.array([f"face-{seed}-{i:07d}" for i in range(n)])
-    split, _ = complete_split(ids.tolist(), None)
-    return Dataset(
-        spec=spec,
-        kind="faces",
-        pixels=entry.pixels,
-        ids=ids,
-        split=split,
-        attributes=faces.attributes_of(faces.draw_factors(np.arange(n), seed=seed)),
-        attribute_names=tuple(faces.ATTRIBUTES),
-        fingerprint=entry.key,
-    )
-
-
-def _face_options(text: str) -> dict[str, int]:
-    options = {"n": DEFAULT_FACES, "seed": 0}
-    for part in filter(None, text.split(",")):
-        name, _, value = part.partition("=")
-        if name not in options or not value.isdecimal() or (name == "n" and int(value) < 1):
-            raise InputError(
-                f"Expected faces:n=COUNT,seed=NUMBER, got {part!r} in 'faces:{text}'. "
-                "Example: --data faces:n=20000,seed=1"
-            )
-        options[name] = int(value)
-    return options
-
-
-def _grey(pixels: np.ndarray) -> np.ndarray:
-    """Luma by the weights of ITU-R BT.601, as Pillow's mode L: (n, h, w, 3) to (n, h, w, 1)."""
-    return (pixels @ np.array([0.299, 0.587, 0.114]) + 0.5).astype(np.uint8)[..., None]
+    kind, *others = found
+    listing = READERS[kind].read(tree)
+    if kind == "celeba" or (kind == "mnist" and ".npz" in found[kind]):
+        # CelebA's images are image files too, and MNIST's archive is one of arrays.
+        others = [o for o in others if o not in ("folder", "arrays")]
+    notices = [
+        f"{found[other]} lie there too and are not used: --data '{other}:{source.rest}' reads those"
+        for other in others
+    ]
+    return dataclasses.replace(listing, notices=[*listing.notices, *notices])

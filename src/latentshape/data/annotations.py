@@ -35,7 +35,9 @@ ZERO = frozenset({"0", "0.0"})
 EMPTY = frozenset({"", "nan", "none", "null", "na"})
 #: Classes become one attribute each up to this many; beyond, the number of the class must do.
 MOST_CLASSES = 100
-IDENTITY_NAMES = frozenset({"identity", "celeb_id", "identity_id", "person", "person_id", "subject"})
+IDENTITY_NAMES = frozenset(
+    {"identity", "celeb_id", "identity_id", "person", "person_id", "subject"}
+)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
-"""Decode once: images become a uint8 memory map, keyed by their content and the options.
+"""Decode once: pictures become a uint8 memory map, keyed by their content and the options.
 
 Decoding JPEGs costs more than reading pixels, and training reads every image dozens of times. So the
 first use of a dataset decodes it into ``pixels.npy`` (n, size, size, c) in the cache folder
 (``$LATENTSHAPE_CACHE``, else ``~/.cache/latentshape``); every later use maps that file. The key is a
-hash of all files' bytes and of crop, size and channels: the same images in another folder share an
-entry, and a changed image never meets stale pixels. An entry is built under a temporary name and
-renamed when it is whole, so a killed build leaves nothing that could be mistaken for data.
+hash of all pictures' contents and of crop, size and channels: the same images in another folder, or
+zipped, share an entry, and a changed image never meets stale pixels. An entry is built under a
+temporary name and renamed when it is whole, so a killed build leaves nothing that could be mistaken for
+data; of several processes that want the same entry one builds and the others wait.
 """
 
 from __future__ import annotations
@@ -14,36 +15,39 @@ import contextlib
 import errno
 import hashlib
 import json
-import math
 import os
 import secrets
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from latentshape.data.celeba import crop_box
-from latentshape.data.folder import Listing
+from latentshape.data.listing import DIGEST_BYTES, Listing
+from latentshape.data.pixels import MOST_LISTED, decode_into, digests_of
 from latentshape.errors import InputError
 from latentshape.files import atomic_path, read_json, write_json
-from latentshape.images import open_image
-from latentshape.progress import bar
+from latentshape.progress import say
 
-__all__ = ["CacheEntry", "build_entry", "cache_folder", "decoded"]
+__all__ = [
+    "CacheEntry",
+    "build_entry",
+    "cache_entries",
+    "cache_folder",
+    "clear_cache",
+    "content_digests",
+    "decoded",
+    "refuse_if_unreadable",
+]
 
 #: Part of every key; raise it when the same options begin to mean other pixels.
-FORMAT = 2
+FORMAT = 3
 #: More unreadable files than this share of a dataset, and it is refused rather than thinned out.
 MAX_UNREADABLE = 0.05
-
-T = TypeVar("T")
-R = TypeVar("R")
+#: Of the contents' digests and of the locks, beside the entries.
+DIGESTS, LOCKS = "digests", "locks"
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,17 @@ class CacheEntry:
     Attributes:
         key: Hash of content and options.
         pixels: Memory map (n, size, size, c), uint8.
-        facts: ``kept`` (rows of the listing), ``converted`` (counts), ``unreadable`` (id: reason).
+        facts: ``options``, ``source``, ``rows`` (n), ``dropped`` (rows of the listing left out),
+            ``unreadable`` (reason by id), ``converted``, ``sizes`` and ``modes`` (counts).
     """
 
     key: str
     pixels: np.ndarray
     facts: dict[str, Any]
+
+    def kept(self, n: int) -> np.ndarray:
+        """Rows of the listing of n pictures that the pixels are of."""
+        return np.delete(np.arange(n), self.facts["dropped"])
 
 
 def cache_folder() -> Path:
@@ -70,26 +79,46 @@ def cache_folder() -> Path:
 def build_entry(
     key: str,
     shape: tuple[int, ...],
-    fill: Callable[[np.ndarray], dict[str, Any]],
+    fill: Callable[[np.memmap], dict[str, Any]],
 ) -> CacheEntry:
     """The entry of this key, made by ``fill`` if it is not there yet.
 
     Args:
         key: Names the folder.
-        shape: (n, size, size, c) of the pixels at most; ``fill`` returns ``rows`` when it used fewer.
-        fill: Writes into the array it is given and returns the facts to keep.
+        shape: (n, size, size, c) of the pixels; ``fill`` may use fewer rows.
+        fill: Writes into the array it is given and returns the facts to keep, ``rows`` among them.
 
     Raises:
         InputError: The disk has no room; nothing is left behind.
     """
     folder = cache_folder() / key
-    there = os.path.lexists(folder)  # asked first: another process may bring it at any moment
     entry = _stored(folder)
     if entry is not None:
+        with contextlib.suppress(OSError):
+            os.utime(folder)  # when it was last used
         return entry
-    if there:  # damaged: half deleted, or on a disk that lost a part of it
+    try:
+        with _alone(key):
+            entry = _stored(folder) or _build(folder, shape, fill)
+    except OSError as error:
+        raise InputError(
+            f"Cannot keep decoded images in {folder.parent}: {error.strerror or error}. Mend that, "
+            "or set LATENTSHAPE_CACHE to a folder with room in which you may write."
+        ) from error
+    if entry is None:
+        raise InputError(
+            f"The cache entry {folder} is damaged and cannot be replaced. Remove that folder, or "
+            "set LATENTSHAPE_CACHE to another one."
+        )
+    return entry
+
+
+def _build(
+    folder: Path, shape: tuple[int, ...], fill: Callable[[np.memmap], dict[str, Any]]
+) -> CacheEntry | None:
+    if os.path.lexists(folder):  # damaged: half deleted, or on a disk that lost a part of it
         shutil.rmtree(folder, ignore_errors=True)
-    building = folder.with_name(f".{key}-{secrets.token_hex(8)}")
+    building = folder.with_name(f".{folder.name}-{secrets.token_hex(8)}")
     try:
         _make_room(building, int(np.prod(shape, dtype=np.int64)))
         pixels = np.lib.format.open_memmap(
@@ -100,23 +129,36 @@ def build_entry(
         pixels.flush()
         del pixels
         write_json(building / "facts.json", facts)
-        # When another process finished the same entry first, the folder is there: its bytes are ours.
+        # Where processes cannot lock each other out, another may have finished it: its bytes are ours.
         with contextlib.suppress(OSError):
             building.rename(folder)
-        entry = _stored(folder)
-    except OSError as error:
-        raise InputError(
-            f"Cannot keep decoded images in {folder.parent}: {error.strerror or error}. Mend that, "
-            "or set LATENTSHAPE_CACHE to a folder with room in which you may write."
-        ) from error
+        return _stored(folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    if entry is None:
-        raise InputError(
-            f"The cache entry {folder} is damaged and cannot be replaced. Remove that folder, or "
-            "set LATENTSHAPE_CACHE to another one."
-        )
-    return entry
+
+
+@contextlib.contextmanager
+def _alone(key: str) -> Iterator[None]:
+    """While no other process builds this entry; what a killed build left of it is swept away.
+
+    On a file system without locks everybody builds for himself, and the first to finish wins.
+    """
+    from filelock import FileLock, Timeout
+
+    (cache_folder() / LOCKS).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(cache_folder() / LOCKS / f"{key}.lock")
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(lock.acquire(timeout=0))
+        except Timeout:
+            say("Another process is decoding these images: waiting for it.")
+            held.enter_context(lock.acquire())
+        except NotImplementedError:
+            yield
+            return
+        for left in cache_folder().glob(f".{key}-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
 
 
 def _stored(folder: Path) -> CacheEntry | None:
@@ -124,8 +166,8 @@ def _stored(folder: Path) -> CacheEntry | None:
     try:
         facts = read_json(folder / "facts.json")
         stored = np.load(folder / "pixels.npy", mmap_mode="r")
-        return CacheEntry(folder.name, stored[: facts.get("rows", len(stored))], facts)
-    except (OSError, ValueError, EOFError, AttributeError):
+        return CacheEntry(folder.name, stored[: facts["rows"]], facts)
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None
 
 
@@ -154,126 +196,165 @@ def _reserve(path: Path) -> None:
 
 
 def decoded(listing: Listing, size: int, channels: int, crop: str) -> CacheEntry:
-    """Pixels of every readable image of a listing, from the cache or decoded now.
+    """Pixels of every readable picture of a listing, from the cache or decoded now.
+
+    Args:
+        listing: What to decode.
+        size: Side of the squares in pixels.
+        channels: 3 or 1.
+        crop: A name in ``crops.NAMES``; ``auto`` is the listing's own.
+    """
+    cut = listing.crop if crop == "auto" else crop
+    mixed = not isinstance(cut, str)
+    boxes = listing.boxes if mixed or cut == "box" else None
+    named = "each source's own" if mixed else cut
+    options = {"format": FORMAT, "size": size, "channels": channels, "crop": named}
+    content = hashlib.blake2b(json.dumps(options).encode(), digest_size=12)
+    for name, digest in zip(listing.ids, content_digests(listing)):
+        content.update(name.encode() + b"\0" + digest.tobytes())
+    if mixed:
+        content.update(np.asarray(cut, np.uint8).tobytes())
+    if boxes is not None:
+        content.update(np.asarray(boxes, np.float64).tobytes())
+
+    def fill(pixels: np.memmap) -> dict[str, Any]:
+        report = decode_into(pixels, listing.pictures, cut, boxes)
+        dropped = sorted(report.unreadable)
+        _close_up(pixels, dropped)
+        return {
+            "options": options,
+            "source": f"{listing.kind}:{listing.where}",
+            "rows": len(pixels) - len(dropped),
+            "dropped": dropped,
+            "unreadable": {listing.ids[row]: report.unreadable[row] for row in dropped},
+            "converted": dict(report.converted),
+            "sizes": dict(report.sizes.most_common(MOST_LISTED)),
+            "modes": dict(report.modes.most_common(MOST_LISTED)),
+        }
+
+    return build_entry(content.hexdigest(), (len(listing.ids), size, size, channels), fill)
+
+
+def refuse_if_unreadable(listing: Listing, unreadable: dict[str, str]) -> None:
+    """Refuse a dataset rather than thin it out.
 
     Raises:
-        InputError: More than 5 % of the files are unreadable (the first are named), or none is left.
+        InputError: More than 5 % of the files are unreadable (the first are named), or all.
     """
-    if crop == "auto":
-        crop = "centre-140" if listing.kind == "celeba" else "square"
-    options = {"format": FORMAT, "size": size, "channels": channels, "crop": crop}
-    content = _content_digest(listing)
-    key = hashlib.blake2b(json.dumps([options, content]).encode(), digest_size=12).hexdigest()
-
-    def fill(pixels: np.ndarray) -> dict[str, Any]:
-        facts = _decode_into(pixels, listing, size, channels, crop)
-        return {"options": options, "source": str(listing.root), **facts}
-
-    entry = build_entry(key, (len(listing.paths), size, size, channels), fill)
-    _refuse_if_unreadable(listing, entry.facts["unreadable"])
-    return entry
-
-
-def _refuse_if_unreadable(listing: Listing, unreadable: dict[str, str]) -> None:
-    total = len(listing.paths)
+    total = len(listing.ids)
     if len(unreadable) > MAX_UNREADABLE * total or len(unreadable) == total:
         examples = "; ".join(f"{i}: {why}" for i, why in list(unreadable.items())[:3])
         raise InputError(
-            f"{len(unreadable)} of {total} images in {listing.root} cannot be read ({examples}). "
-            f"At most {MAX_UNREADABLE:.0%} may be broken: the copy looks damaged, fetch it again."
+            f"{len(unreadable)} of {total} images in {listing.where} cannot be read ({examples}). "
+            f"At most {MAX_UNREADABLE:.0%} may be broken: the copy looks damaged, fetch it again. "
+            "latentshape data inspect lists them."
         )
 
 
-def _decode_into(
-    pixels: np.ndarray, listing: Listing, size: int, channels: int, crop: str
-) -> dict[str, Any]:
-    """Fill rows in the listing's order, leaving out what cannot be read."""
-
-    def decode(path: Path) -> tuple[np.ndarray | None, list[str]]:
-        try:
-            image, notes = open_image(path, channels)
-            small = cut_square(image, crop_box(crop, *image.size), size)
-        # Damaged files make Pillow raise nearly anything; every one is counted and named below.
-        except Exception as error:
-            words = str(error) if not isinstance(error, OSError) else error.strerror or str(error)
-            return None, [f"{type(error).__name__}: {words}"[:200]]
-        return np.asarray(small).reshape(size, size, channels), notes
-
-    kept: list[int] = []
-    unreadable: dict[str, str] = {}
-    converted = Counter[str]()
-    with bar(len(listing.paths), "decoding") as progress:
-        for i, (picture, notes) in enumerate(_in_order(decode, listing.paths)):
-            progress.update()
-            if picture is None:
-                unreadable[listing.ids[i]] = notes[0]
-                continue
-            pixels[len(kept)] = picture
-            kept.append(i)
-            converted.update(notes)
-    return {
-        "rows": len(kept),
-        "kept": kept,
-        "converted": dict(converted),
-        "unreadable": unreadable,
-    }
+def _close_up(pixels: np.ndarray, dropped: Sequence[int], block: int = 4096) -> None:
+    """Move rows up into the gaps; a row never moves down, so none is overwritten before it moved."""
+    if not dropped:
+        return
+    kept = np.delete(np.arange(len(pixels)), dropped)
+    for start in range(dropped[0], len(kept), block):
+        pixels[start : start + block] = pixels[kept[start : start + block]]
 
 
-def cut_square(
-    image: Image.Image, box: tuple[float, float, float, float], size: int
-) -> Image.Image:
-    """Crop, then resize, as published pipelines do: no pixel outside the box has a say.
+def content_digests(listing: Listing) -> np.ndarray:
+    """Hash of each picture's content, (n, 16) uint8, zeros where unreadable; remembered.
 
-    ``resize(box=...)`` alone would let the filter reach over the edge of the box.
+    Reading all bytes of a large dataset takes a while, so the digests are kept under a signature of
+    what the disk says about the files (path, size, times of modification and change) and found again
+    by it. The path is in it because archives give equal times to unequal files; the time of change,
+    because nobody can set it back.
     """
-    left, top = math.floor(box[0]), math.floor(box[1])
-    cut = image.crop((left, top, math.ceil(box[2]), math.ceil(box[3])))
-    inside = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
-    return cut.resize((size, size), Image.Resampling.BILINEAR, box=inside)
-
-
-def _in_order(work: Callable[[T], R], items: Sequence[T], block: int = 512) -> Iterator[R]:
-    """``work`` over all items on every core, results in order, memory bounded by a block.
-
-    Threads, not processes: Pillow and hashlib release the interpreter lock, so threads scale, and
-    they need no guarded main module and no copies between processes.
-    """
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(items), block):
-            yield from pool.map(work, items[start : start + block], chunksize=16)
-
-
-def _content_digest(listing: Listing) -> str:
-    """Hash of every file's name and bytes; remembered under paths, sizes and times.
-
-    Reading all bytes of a large dataset takes a while, so the digest is stored under a signature of
-    what ``stat`` says (path, size, times of modification and change) and found again by it. The path
-    is in it because archives give equal times to unequal files; the time of change, because nobody
-    can set it back.
-    """
+    stamps = listing.pictures.stamps()
+    if stamps is None:
+        return digests_of(listing.pictures)
     signature = hashlib.blake2b(digest_size=16)
-    for name, path in zip(listing.ids, listing.paths):
-        with contextlib.suppress(OSError):  # a dangling link is found, and counted, when decoded
-            stat = path.stat()
-            facts = f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\0{stat.st_ctime_ns}\0"
-            signature.update(facts.encode() + os.fsencode(os.path.abspath(path)) + b"\n")
-    remembered = cache_folder() / "listings" / signature.hexdigest()
-    with contextlib.suppress(OSError):
-        return remembered.read_text().strip()
-
-    def digest(path: Path) -> bytes:
-        try:
-            return hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
-        except OSError:
-            return b""
-
-    total, readable = hashlib.blake2b(digest_size=16), True
-    with bar(len(listing.paths), "hashing") as progress:
-        for name, part in zip(listing.ids, _in_order(digest, listing.paths)):
-            total.update(name.encode() + b"\0" + part)
-            readable = readable and bool(part)
-            progress.update()
-    if readable:  # what cannot be read now may be readable tomorrow
+    for name, stamp in zip(listing.ids, stamps):
+        signature.update(f"{len(stamp)}\0{name}\0".encode() + stamp)
+    remembered = cache_folder() / DIGESTS / f"{signature.hexdigest()}.npy"
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        digests = np.load(remembered, allow_pickle=False)
+        if digests.shape == (len(listing.ids), DIGEST_BYTES) and digests.dtype == np.uint8:
+            return digests
+    digests = digests_of(listing.pictures)
+    if digests.any(axis=1).all():  # what cannot be read now may be readable tomorrow
         with contextlib.suppress(OSError), atomic_path(remembered) as temporary:
-            temporary.write_text(total.hexdigest())
-    return total.hexdigest()
+            np.save(temporary, digests)
+    return digests
+
+
+# --------------------------------------------------------------------------------------------------
+# The cache as a whole
+# --------------------------------------------------------------------------------------------------
+
+
+def cache_entries() -> list[dict[str, Any]]:
+    """What is in the cache, last used first.
+
+    Returns:
+        For each entry ``key``, ``bytes``, ``used`` (seconds since 1970), and, unless it is ``damaged``,
+        ``images``, ``source`` and ``options``. What a killed build left behind has ``damaged`` set.
+    """
+    folder = cache_folder()
+    found = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name in (DIGESTS, LOCKS) or not path.is_dir():
+            continue
+        entry = _stored(path)
+        facts: dict[str, Any] = {
+            "key": path.name,
+            "bytes": _size_of(path),
+            "used": path.stat().st_mtime,
+            "damaged": entry is None,
+        }
+        if entry is not None:
+            facts |= {"images": len(entry.pixels), "source": entry.facts.get("source", "")}
+            facts["options"] = entry.facts.get("options", {})
+        found.append(facts)
+    return sorted(found, key=lambda facts: -facts["used"])
+
+
+def clear_cache(keys: Sequence[str] = ()) -> int:
+    """Remove entries, and with all of them the remembered digests; return the bytes that became free.
+
+    Args:
+        keys: Which entries, by the beginning of their key; none: everything.
+
+    Raises:
+        InputError: A key fits no entry, or an entry cannot be removed.
+    """
+    folder, there = cache_folder(), [facts["key"] for facts in cache_entries()]
+    chosen = there if not keys else []
+    for key in keys:
+        fitting = [name for name in there if name.startswith(key) and key]
+        if not fitting:
+            raise InputError(
+                f"The cache has no entry {key!r}. latentshape data cache lists what is in {folder}."
+            )
+        chosen += fitting
+    if not keys:
+        chosen += [DIGESTS, LOCKS]
+    freed = 0
+    for name in dict.fromkeys(chosen):
+        freed += _size_of(folder / name)
+        try:
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
+        except OSError as error:
+            raise InputError(
+                f"Cannot remove {folder / name}: {error.strerror}. Make it writable, or remove it "
+                "by hand."
+            ) from error
+    return freed
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes below a folder; what vanishes meanwhile counts nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.stat().st_size
+    return total

@@ -1,99 +1,122 @@
-"""Any folder of images, nested or flat: what is there, before anything is decoded."""
+"""Any folder or archive of images: flat or nested, by class, by split, or with a table beside it.
+
+* ``train/ val/ test/`` (or some of them) as the only folders are the splits.
+* Two or more folders side by side with images in each, and no images beside them, are classes, as in
+  ``cats/1.jpg dogs/1.jpg``: each becomes an attribute.
+* A ``.csv`` or ``.tsv`` at the top whose rows name images holds attributes, numbers, a partition.
+"""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
+from latentshape.data.annotations import SPLIT_NAMES, Table, name_classes, read_table, sort_facts
+from latentshape.data.listing import FilePictures, Listing, spelt
+from latentshape.data.trees import Tree, what_is_at
 from latentshape.errors import InputError
 from latentshape.images import IMAGE_SUFFIXES
 
-__all__ = ["Listing", "image_files", "image_id", "read_folder", "what_is_at"]
+__all__ = ["find_folder", "image_names", "read_folder"]
+
+TABLE_SUFFIXES = (".csv", ".tsv")
 
 
-@dataclass(frozen=True)
-class Listing:
-    """What a dataset consists of, before any image is opened.
-
-    Attributes:
-        kind: The layout that was recognised.
-        root: The folder.
-        ids: One name per image, stable across machines.
-        paths: Where each image lies.
-        split: Codes (n,) int8, -1 where unknown; None without a partition.
-        attributes: (n, k) int8 of -1 and 1, 0 where unknown; None without any.
-        attribute_names: The k names.
-        notices: What a user should know about how this was read.
-    """
-
-    kind: str
-    root: Path
-    ids: list[str]
-    paths: list[Path]
-    split: np.ndarray | None = None
-    attributes: np.ndarray | None = None
-    attribute_names: tuple[str, ...] = ()
-    notices: list[str] = field(default_factory=list)
+def image_names(tree: Tree) -> list[str]:
+    """The names that end as image files do."""
+    return [name for name in tree.names if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES]
 
 
-def image_files(root: Path) -> list[Path]:
-    """Every image file below ``root`` by suffix, in a stable order, hidden folders left out.
+def find_folder(tree: Tree) -> str | None:
+    """``"12 image files"``, or None."""
+    found = len(image_names(tree))
+    return f"{found:,} image files" if found else None
+
+
+def read_folder(tree: Tree) -> Listing:
+    """Every image file, with splits, classes and tables where they can be told.
 
     Raises:
-        InputError: ``root`` is missing, no folder, unreadable, or holds no image.
+        InputError: No images, or a table that does not belong to them.
     """
-    if not os.path.isdir(root):
+    names = image_names(tree)
+    if not names:
         raise InputError(
-            f"Expected a folder of images at {str(root)!r}, found {what_is_at(root)}. Check --data: "
-            "the path of a folder (unzip an archive first), or faces to try without any images."
-        )
-    found: list[Path] = []
-    for folder, subfolders, names in os.walk(root, onerror=_refuse):
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
-        found += [
-            Path(folder, n)
-            for n in sorted(names)
-            if not n.startswith(".") and os.path.splitext(n)[1].lower() in IMAGE_SUFFIXES
-        ]
-    if not found:
-        raise InputError(
-            f"No images (.jpg, .png, ...) in {str(root)!r}; found: {what_is_at(root)}. "
+            f"No images (.jpg, .png, ...) in {str(tree.root)!r}; found: {what_is_at(tree.root)}. "
             "Point --data at the folder that holds them, or use --data faces to try without any."
         )
-    return found
+    notices: list[str] = []
+    split, below = _split_folders(names)
+    classes = _class_folders(below)
+    attribute_names: list[str] = []
+    tables: list[np.ndarray] = []
+    columns: dict[str, np.ndarray] = {}
+    if classes:
+        attribute_names, answers, columns["label"] = name_classes(classes)
+        tables.append(answers)
+        if not attribute_names:
+            found = len(set(classes))
+            notices.append(
+                f"{found:,} class folders: kept as numbers in 'label', not as attributes"
+            )
+    for table_name in _tables(tree):
+        table = read_table(tree, table_name, headed=True)
+        facts = sort_facts(_matched(table, names), table.where)
+        if table.repeated:
+            notices.append(
+                f"{table.repeated} images have several rows in {table_name}: the last counts"
+            )
+        notices += facts.notices
+        split = facts.split if facts.split is not None else split
+        columns |= facts.columns
+        if facts.attributes is not None:
+            attribute_names += facts.attribute_names
+            tables.append(facts.attributes)
+    duplicate = sorted({n for n in attribute_names if attribute_names.count(n) > 1})
+    if duplicate:
+        raise InputError(
+            f"{tree.root}: the attribute {duplicate[0]!r} is given twice, by class folders or tables. "
+            "Rename one of them."
+        )
+    return Listing(
+        kind="folder",
+        where=str(tree.root),
+        why=f"it holds {find_folder(tree)}",
+        ids=[spelt(name) for name in names],
+        pictures=FilePictures(tree, names),
+        split=split,
+        attributes=np.concatenate(tables, axis=1) if attribute_names else None,
+        attribute_names=tuple(attribute_names),
+        columns=columns,
+        notices=notices,
+    )
 
 
-def _refuse(error: OSError) -> None:
-    raise InputError(
-        f"Cannot read the folder {str(error.filename)!r}: {error.strerror}. Make it readable, or "
-        "move it out of the dataset."
-    ) from error
+def _split_folders(names: Sequence[str]) -> tuple[np.ndarray | None, list[str]]:
+    """Splits by the first folder if all first folders name one; and the names below them."""
+    heads = [name.split("/", 1)[0].lower() if "/" in name else "" for name in names]
+    if not all(head in SPLIT_NAMES and not head.isdigit() for head in set(heads)):
+        return None, list(names)
+    codes = np.array([SPLIT_NAMES[head] for head in heads], dtype=np.int8)
+    return codes, [name.split("/", 1)[1] for name in names]
 
 
-def what_is_at(root: Path) -> str:
-    """What a message can say about a path that is not what was hoped for."""
-    if not os.path.lexists(root):
-        return "nothing"
-    if not os.path.exists(root):
-        return "a link that leads nowhere"
-    if not os.path.isdir(root):
-        return "a file"
-    try:
-        names = sorted(os.listdir(root))
-    except OSError as error:
-        return f"a folder that cannot be read ({error.strerror})"
-    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "") or "an empty folder"
+def _class_folders(names: Sequence[str]) -> list[str] | None:
+    """The class of each image by its first folder; None where folders are no classes."""
+    heads = [name.split("/", 1)[0] if "/" in name else "" for name in names]
+    if len(set(heads)) < 2 or "" in heads:
+        return None
+    return [spelt(head) for head in heads]
 
 
-def image_id(path: Path, root: Path) -> str:
-    """The path relative to ``root``; bytes that are no text are spelt out, as every id is stored."""
-    return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+def _tables(tree: Tree) -> list[str]:
+    return [n for n in tree.names if "/" not in n and n.lower().endswith(TABLE_SUFFIXES)]
 
 
-def read_folder(root: Path) -> Listing:
-    """A folder of images as it is; ids are paths relative to ``root``."""
-    paths = image_files(root)
-    return Listing("folder", root, [image_id(p, root) for p in paths], paths)
+def _matched(table: Table, names: Sequence[str]) -> dict[str, list[str]]:
+    """Columns by the images' paths, or by their last parts if the table names no folders."""
+    if any("/" in key for key in table.rows):
+        return table.columns(names)
+    return table.columns([name.rpartition("/")[2] for name in names])

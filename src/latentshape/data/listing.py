@@ -61,9 +61,9 @@ class Pictures(ABC):
                 continue
             digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
             if isinstance(content, np.ndarray):
-                digest.update(repr(content.shape).encode())
-                content = np.ascontiguousarray(content)
-            digest.update(content)
+                digest.update(repr(content.shape).encode() + content.tobytes())
+            else:
+                digest.update(content)
             hashes[i] = np.frombuffer(digest.digest(), dtype=np.uint8)
         return hashes
 
@@ -105,10 +105,12 @@ class Listing:
         attributes: (n, k) int8 of -1 and 1, 0 where unknown; None without any.
         attribute_names: The k names.
         columns: Further facts, each (n, ...): ``identity`` and ``label`` int64 (-1 unknown),
-            ``landmarks`` (n, 5, 2) float32 in pixels of the original (NaN unknown), ...
+            ``landmarks`` (n, 5, 2) float32 in pixels of the original (NaN unknown), ``factors``, ...
+        sources: Names of the datasets that were mixed; ``columns["source"]`` counts into them.
         boxes: (n, 4) float64 of x, y, width, height: what of each picture crop ``box`` cuts out,
             NaN where unknown; None without any.
-        crop: The crop that ``auto`` means here.
+        crop: The crop that ``auto`` means here; or, where pictures differ, (n,) positions in
+            ``crops.NAMES``.
         weights: (n,) how often a training epoch shows each picture; None: once.
         notices: What a user should know about how this was read.
     """
@@ -123,16 +125,17 @@ class Listing:
     attribute_names: tuple[str, ...] = ()
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     boxes: np.ndarray | None = None
-    crop: str = "square"
+    crop: str | np.ndarray = "square"
     weights: np.ndarray | None = None
+    sources: tuple[str, ...] = ()
     notices: list[str] = field(default_factory=list)
 
 
 def spelt(name: str) -> str:
-    """A file's name as an id: bytes that are no text are spelt out, since every id is stored.
+    r"""A file's name as an id: bytes that are no text are spelt out, since every id is stored.
 
     Example:
-        >>> spelt("caf\\udce9.jpg")
-        'caf\\\\xe9.jpg'
+        >>> spelt("caf\udce9.jpg")
+        'caf\\xe9.jpg'
     """
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

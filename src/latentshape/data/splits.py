@@ -13,7 +13,7 @@ import numpy as np
 
 from latentshape.errors import InputError
 
-__all__ = ["SPLITS", "complete_split", "hash_split"]
+__all__ = ["SPLITS", "check_split", "complete_split", "hash_split"]
 
 #: Names of the splits; the position is the code, as in CelebA's own partition file.
 SPLITS = ("train", "validation", "test")
@@ -42,32 +42,37 @@ def complete_split(ids: Sequence[str], split: np.ndarray | None) -> tuple[np.nda
         split: Codes (n,) with -1 where unknown, or None when there is no partition at all.
 
     Returns:
-        Codes (n,) without gaps and with no empty split, and the notices to show.
-
-    Raises:
-        InputError: Too few images to fill three splits.
+        Codes (n,) without gaps, and the notices to show.
     """
-    notices = []
     hashed = hash_split(ids)
     if split is None:
-        notices.append("no official partition: split by a stable hash of the image ids")
+        return hashed, ["no partition: split by a stable hash of the image ids"]
+    notices = []
+    unknown = split == UNKNOWN
+    if unknown.any():
+        notices.append(f"{int(unknown.sum()):,} images are not in the partition: split by a hash")
+        split = np.where(unknown, hashed, split)
+    empty = [code for code in range(len(SPLITS)) if not (split == code).any()]
+    if empty and 0 not in empty:
+        # A tenth of the training images each, by their hash: official test images stay test images.
+        split = np.where((split == 0) & np.isin(hashed, empty), hashed, split)
+        names = " and ".join(SPLITS[code] for code in empty)
+        notices.append(f"no image is marked {names}: taken from the training images by a hash")
+    elif empty:
+        notices.append("no image is marked train: all split by a hash instead")
         split = hashed
-    elif (split == UNKNOWN).any():
-        notices.append(
-            f"{int((split == UNKNOWN).sum())} images are not in the partition: split by a hash"
-        )
-        split = np.where(split == UNKNOWN, hashed, split)
-    counts = np.bincount(split, minlength=3)
-    if counts.min() == 0:
-        empty = [name for name, count in zip(SPLITS, counts) if count == 0]
-        notices.append(
-            f"no image of the partition falls into {', '.join(empty)}: all split by a hash instead"
-        )
-        split = hashed
-        counts = np.bincount(split, minlength=3)
+    return split.astype(np.int8), notices
+
+
+def check_split(split: np.ndarray) -> None:
+    """Refuse splits that are too small to measure anything on.
+
+    Raises:
+        InputError: A split has fewer than two images.
+    """
+    counts = np.bincount(split, minlength=len(SPLITS))
     if counts.min() < FEWEST:
         raise InputError(
-            f"{len(ids)} usable images are too few for a training, a validation and a test split "
+            f"{len(split)} usable images are too few for a training, a validation and a test split "
             f"(got {', '.join(f'{n} {c}' for n, c in zip(SPLITS, counts))}). Use at least 100."
         )
-    return split.astype(np.int8), notices

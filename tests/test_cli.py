@@ -103,7 +103,7 @@ def test_help_of_every_command_says_what_it_does(capsys):
         (["run", "--weight-decay", "inf"], "weight_decay"),
         (["run", "--seed", "-1"], "seed"),
         (["train", "--data", "nowhere/at/all"], "nowhere/at/all"),
-        (["train", "--data", "faces:n=many"], "faces:n=COUNT"),
+        (["train", "--data", "faces:n=many"], "faces:n=NUMBER"),
         (["train", "--data", "faces:n=3"], "too few"),
         (["train", "--data", "celeba"], "LATENTSHAPE_DATA"),
         (["encode"], "RUN"),

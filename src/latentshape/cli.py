@@ -15,6 +15,7 @@ import errno
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,6 +23,7 @@ from typing import Any, NoReturn
 from latentshape import __version__
 from latentshape.config import PRESETS, Config, field_sections, make_config
 from latentshape.errors import InputError, Interrupted
+from latentshape.progress import say
 from latentshape.samplers import SAMPLERS
 
 __all__ = ["main"]
@@ -137,7 +139,46 @@ def _parser() -> _Parser:
     )  # fmt: skip
     verb("evaluate", "judge every sampler: scorecard.json")
     verb("report", "one self-contained report.html")
+    _add_data_verbs(verb("data", "what lies at a path; make datasets; the cache", run=False))
     return parser
+
+
+def _add_data_verbs(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="data_verb", metavar="COMMAND", required=True)
+
+    def verb(name: str, help_text: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(name, help=help_text, description=help_text)
+
+    sub = verb(
+        "inspect", "what is recognised and why, counts, attributes, duplicates, a contact sheet"
+    )
+    sub.add_argument("spec", metavar="SPEC", help="as for --data: faces, a path, KIND:PATH, ...")
+    for name in ("size", "channels", "crop"):
+        _, field = field_sections()[name]
+        sub.add_argument(
+            f"--{name}", metavar=_metavar(field), type=type(field.default), default=field.default,
+            help=f"{field.metadata['help']} {_default(field)}",
+        )  # fmt: skip
+    sub.add_argument(
+        "--out", type=Path, default=Path("contact-sheet.png"), metavar="FILE",
+        help="where the contact sheet goes [contact-sheet.png]",
+    )  # fmt: skip
+    sub.add_argument("--json", action="store_true", help="the facts as JSON")
+    sub = verb("make", "write procedural faces as a dataset on disk")
+    sub.add_argument("spec", metavar="SPEC", help="faces, or faces:law=gaussian,seed=1, ...")
+    sub.add_argument("--n", type=int, metavar="N", help="how many faces [as in SPEC, or 12000]")
+    sub.add_argument("--seed", type=int, metavar="N", help="of the population [as in SPEC, or 0]")
+    sub.add_argument(
+        "--layout", default="celeba", metavar="NAME",
+        help="celeba, celeba-official, celeba-kaggle, celeba-parquet, celeba-wild, folder [celeba]",
+    )  # fmt: skip
+    sub.add_argument("--png", action="store_true", help="lossless .png files instead of .jpg")
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
+    sub = verb("cache", "list what is decoded already, or clear it")
+    sub.add_argument(
+        "keys", nargs="*", metavar="KEY", help="entries to clear, by their first letters"
+    )
+    sub.add_argument("--clear", action="store_true", help="remove these entries; without KEY all")
 
 
 def _config(given: argparse.Namespace) -> Config:
@@ -212,6 +253,56 @@ def _analyze(given: argparse.Namespace) -> None:
     print(out / "shape.json")
 
 
+def _data(given: argparse.Namespace) -> None:
+    {"inspect": _inspect, "make": _make_data, "cache": _cache}[given.data_verb](given)
+
+
+def _inspect(given: argparse.Namespace) -> None:
+    from latentshape.data.inspection import inspect_dataset, inspection_text
+    from latentshape.images import save_png
+
+    facts, sheet = inspect_dataset(
+        given.spec, size=given.size, channels=given.channels, crop=given.crop
+    )
+    print(json.dumps(facts, indent=1) if given.json else inspection_text(facts))
+    if sheet is not None:
+        save_png(given.out, sheet)
+        say(f"Contact sheet: {given.out}")
+
+
+def _make_data(given: argparse.Namespace) -> None:
+    from latentshape.data.layouts import make_faces
+    from latentshape.data.procedural import parse_recipe
+
+    kind, _, options = given.spec.partition(":")
+    if kind != "faces":
+        raise InputError(f"Only procedural faces can be made: expected faces, got {given.spec!r}.")
+    numbers = {name: getattr(given, name) for name in ("n", "seed")}
+    recipe = parse_recipe(options, **{k: v for k, v in numbers.items() if v is not None})
+    make_faces(recipe, given.layout, given.out, suffix=".png" if given.png else ".jpg")
+    print(given.out)
+
+
+def _cache(given: argparse.Namespace) -> None:
+    from latentshape.data.cache import cache_entries, cache_folder, clear_cache
+
+    if given.clear:
+        print(f"{clear_cache(given.keys) / 1e6:,.1f} MB cleared from {cache_folder()}")
+        return
+    if given.keys:
+        raise InputError("To remove entries add --clear; without it all entries are listed.")
+    entries = cache_entries()
+    for entry in entries:
+        what = "damaged or unfinished; --clear removes it"
+        if not entry["damaged"]:
+            options = entry["options"]
+            what = f"{entry['images']:>9,} images  {options.get('size')} px  {entry['source']}"
+        used = time.strftime("%Y-%m-%d", time.localtime(entry["used"]))
+        print(f"{entry['key']:<26} {entry['bytes'] / 1e6:>9,.1f} MB  {used}  {what}")
+    total = sum(entry["bytes"] for entry in entries) / 1e6
+    print(f"{len(entries)} entries, {total:,.1f} MB in {cache_folder()}")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
@@ -220,7 +311,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     try:
-        {"run": _make, "train": _make, "analyze": _analyze}.get(given.verb, _use)(given)
+        {"run": _make, "train": _make, "analyze": _analyze, "data": _data}.get(given.verb, _use)(
+            given
+        )
     except InputError as error:
         print(f"latentshape: {error}", file=sys.stderr)
         return 2

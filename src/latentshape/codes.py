@@ -2,7 +2,9 @@
 
 The codes of each split lie in ``codes/`` as plain ``.npy`` files that any program can map: ``train.npy``
 (n, d) float32, ``train.ids.npy`` (n,) text, ``train.attributes.npy`` (n, k) int8, in the dataset's
-order. They are written batch by batch, so memory does not grow with the number of images.
+order; what else is known about each image (``identity``, ``factors``, ...: names from anybody's tables,
+which need not be names of files) in ``train.columns.safetensors``. Codes are written batch by batch, so
+memory does not grow with the number of images.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
+import safetensors.numpy
 import torch
 
 from latentshape.data import SPLITS, Dataset
@@ -49,6 +53,7 @@ class Codes:
         split: Which split.
         attributes: (n, k) int8 of -1 and 1 (0 unknown), or None.
         attribute_names: The k names.
+        columns: Further facts, each (n, ...): see `latentshape.data.listing.Listing`.
     """
 
     z: np.ndarray
@@ -56,6 +61,7 @@ class Codes:
     split: str
     attributes: np.ndarray | None = None
     attribute_names: tuple[str, ...] = ()
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def encode_pixels(
@@ -118,6 +124,10 @@ def encode_dataset(
             save_array(building / f"{split}.ids.npy", dataset.ids[rows])
             if dataset.attributes is not None:
                 save_array(building / f"{split}.attributes.npy", dataset.attributes[rows])
+            if dataset.columns:
+                columns = {k: np.ascontiguousarray(v[rows]) for k, v in dataset.columns.items()}
+                with atomic_path(building / f"{split}.columns.safetensors") as temporary:
+                    temporary.write_bytes(safetensors.numpy.save(columns))
         write_json(
             building / "index.json",
             {
@@ -165,13 +175,15 @@ def load_codes(run: RunFolder, split: str = "train") -> Codes:
     folder = run.codes_path
     path = run.need(folder / f"{split}.npy", "encode")
     attributes_path = folder / f"{split}.attributes.npy"
+    columns_path = folder / f"{split}.columns.safetensors"
     try:
         z = np.load(path, mmap_mode="r", allow_pickle=False)
         ids = np.load(folder / f"{split}.ids.npy", allow_pickle=False)
         attributes = (
             np.load(attributes_path, allow_pickle=False) if attributes_path.exists() else None
         )
-    except (OSError, ValueError, EOFError) as error:
+        columns = safetensors.numpy.load_file(columns_path) if columns_path.exists() else {}
+    except (OSError, ValueError, EOFError, safetensors.SafetensorError) as error:
         raise InputError(
             f"The codes in {folder} cannot be read ({error}). Delete the folder and run: "
             f"latentshape encode {run.path}"
@@ -179,14 +191,15 @@ def load_codes(run: RunFolder, split: str = "train") -> Codes:
     index = read_record(run.need(folder / "index.json", "encode"), "attribute_names")
     _check_provenance(run, index)
     names = tuple(index["attribute_names"])
-    columns = None if attributes is None else attributes.shape
+    found = None if attributes is None else attributes.shape
     fitting = (len(z), len(names)) if names else None
-    if z.ndim != 2 or len(ids) != len(z) or columns != fitting:
+    lengths = {len(ids), *(len(column) for column in columns.values())}
+    if z.ndim != 2 or lengths != {len(z)} or found != fitting:
         raise InputError(
             f"The files in {folder} do not belong together ({split}: codes {z.shape}, {len(ids)} ids, "
             f"{len(names)} attributes). Delete the folder and run: latentshape encode {run.path}"
         )
-    return Codes(z, ids, split, attributes, names)
+    return Codes(z, ids, split, attributes, names, columns)
 
 
 def weights_digest(run: RunFolder) -> str:

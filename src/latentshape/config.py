@@ -42,10 +42,14 @@ def _option(default: Any, help_text: str) -> Any:
 class DataConfig:
     """Which images, and how they become squares of ``size`` pixels."""
 
-    data: str = _option("faces", "faces, faces:n=20000,seed=0, or a path (celeba:PATH to force)")
+    data: str = _option(
+        "faces",
+        "faces, faces:n=20000,seed=0,law=gaussian, a path, KIND:PATH (celeba mnist parquet arrays "
+        "folder), or several: '2*PATH + PATH'",
+    )
     size: int = _option(64, "side of the square images in pixels, 28 to 256")
     channels: int = _option(3, "3 for colour, 1 for grey")
-    crop: str = _option("auto", "auto, square, or a CelebA preset such as centre-140")
+    crop: str = _option("auto", "auto, square, box, or a CelebA preset such as centre-140")
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "faces-64": dict(data="faces", size=64, latent_dim=128, filters=(32, 64, 128, 256),
                      batch_size=64, epochs=16),
     "celeba-64": dict(data="celeba", size=64, latent_dim=256, filters=(32, 64, 128, 256), epochs=24),
+    # Digits have a left and a right: they are never mirrored.
+    "mnist": dict(data="mnist", size=28, channels=1, latent_dim=16, filters=(32, 64), flip=False,
+                  epochs=10),
     # The network of the experiments: 96 px, 12x12x128 bottleneck, just over 10 million parameters.
     "series-96": dict(data="celeba", size=96, latent_dim=256, filters=(64, 64, 128, 128),
                       strides=(2, 2, 2, 1), decoder_filters=(128, 128, 64, 64), epochs=24),

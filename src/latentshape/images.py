@@ -32,7 +32,16 @@ except ImportError:  # an extra: Pillow alone gives the same pixels, more slowly
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["decode_image", "grid", "resize", "save_png", "to_grey", "to_images", "to_pixels"]
+__all__ = [
+    "decode_image",
+    "encode_image",
+    "grid",
+    "resize",
+    "save_png",
+    "to_grey",
+    "to_images",
+    "to_pixels",
+]
 
 #: Suffixes that count as image files when a folder is read.
 IMAGE_SUFFIXES = frozenset(
@@ -161,6 +170,16 @@ def decode_image(content: bytes, channels: int = 3) -> Decoded:
         return Decoded(pixels, mode, ("grey",) if mode == "L" and channels == 3 else ())
     image, mode, notes = _open(content, channels)
     return Decoded(np.asarray(image).reshape(image.height, image.width, channels), mode, notes)
+
+
+def encode_image(pixels: np.ndarray, suffix: str = ".png", quality: int = 92) -> bytes:
+    """One (h, w, c) uint8 array as the content of a ``.png`` (exact) or ``.jpg`` file."""
+    buffer = io.BytesIO()
+    if suffix == ".png":
+        pillow(pixels).save(buffer, format="PNG")
+    else:
+        pillow(pixels).save(buffer, format="JPEG", quality=quality)
+    return buffer.getvalue()
 
 
 def _plain_jpeg(content: bytes) -> tuple[np.ndarray, str] | None:

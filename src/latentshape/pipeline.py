@@ -119,7 +119,7 @@ def _tensorboard(folder: Path) -> Callable[[dict[str, Any]], None]:
 def _notices(summary: dict[str, Any]) -> list[str]:
     """What a user should know about the data, in sentences."""
     notices = list(summary["notices"])
-    notices += [f"{count} images converted: {kind}" for kind, count in summary["converted"].items()]
+    notices += [f"{count:,} images converted: {k}" for k, count in summary["converted"].items()]
     broken = summary["unreadable"]
     if broken:
         first = ", ".join(list(broken)[:5]) + (" ..." if len(broken) > 5 else "")

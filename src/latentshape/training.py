@@ -91,9 +91,29 @@ def learning_rate(config: TrainingConfig, step: int, steps: int) -> float:
     return config.learning_rate * (1e-3 + (1 - 1e-3) * falling)
 
 
-def epoch_order(seed: int, epoch: int, n: int) -> np.ndarray:
-    """The order of one epoch: a permutation of n that depends on (seed, epoch) alone."""
-    return np.random.default_rng([seed, 1, epoch]).permutation(n)
+def epoch_order(seed: int, epoch: int, n: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """The order of one epoch, from (seed, epoch) alone: row numbers below n, shuffled.
+
+    Args:
+        seed: Of the run.
+        epoch: From 0.
+        n: How many images there are.
+        weights: (n,) how often the epoch shows each: 2 is twice, 1.5 once and a random half of such
+            images once more, 0 never; None is once each. Every epoch is equally long.
+
+    Example:
+        >>> np.bincount(epoch_order(0, 0, 4, np.array([0, 1, 2, 2.0]))).tolist()
+        [0, 1, 2, 2]
+    """
+    rng = np.random.default_rng([seed, 1, epoch])
+    if weights is None:
+        return rng.permutation(n)
+    whole = np.floor(weights).astype(np.int64)
+    shown = [np.repeat(np.arange(n), whole)]
+    for part in np.unique(weights - whole):
+        rows = np.flatnonzero(weights - whole == part)
+        shown.append(rng.choice(rows, round(part * len(rows)), replace=False))
+    return rng.permutation(np.concatenate(shown))
 
 
 def mirrored(seed: int, step: int, n: int) -> np.ndarray:
@@ -169,23 +189,27 @@ def _loop(
 ) -> None:
     settings, device = config.training, next(model.parameters()).device
     rows, held_out = dataset.indices("train"), dataset.indices("validation")
-    per_epoch = -(-len(rows) // settings.batch_size)
-    if config.model.batch_norm and 1 in (settings.batch_size, len(rows) % settings.batch_size):
+    weights = None if dataset.weights is None else dataset.weights[rows]
+    length = len(epoch_order(settings.seed, 0, len(rows), weights))
+    if not length:
         raise InputError(
-            f"With batch norm no batch may hold a single image, and one of {len(rows)} training images "
+            "The sources' weights leave no image to train on. Give one of them a larger weight."
+        )
+    per_epoch = -(-length // settings.batch_size)
+    if config.model.batch_norm and 1 in (settings.batch_size, length % settings.batch_size):
+        raise InputError(
+            f"With batch norm no batch may hold a single image, and one of {length} training images "
             f"at a batch size of {settings.batch_size} would. Use another --batch-size."
         )
     steps = per_epoch * settings.epochs
     last_save = time.monotonic()
     for epoch in range(progress.step // per_epoch, settings.epochs):
-        order = rows[epoch_order(settings.seed, epoch, len(rows))]
+        order = rows[epoch_order(settings.seed, epoch, len(rows), weights)]
         model.train()
         began, seconds_before = time.perf_counter(), progress.seconds
         waiting: list[tuple[Tensor, int]] = []
         first = progress.step % per_epoch
-        with bar(
-            len(rows), f"epoch {epoch + 1}/{settings.epochs}", initial=progress.images
-        ) as shown:
+        with bar(length, f"epoch {epoch + 1}/{settings.epochs}", initial=progress.images) as shown:
             for position in range(first, per_epoch):
                 chosen = order[position * settings.batch_size :][: settings.batch_size]
                 x = _batch(dataset, chosen, settings, progress.step, device)

@@ -223,7 +223,7 @@ def decoded(listing: Listing, size: int, channels: int, crop: str) -> CacheEntry
         _close_up(pixels, dropped)
         return {
             "options": options,
-            "source": f"{listing.kind}:{listing.where}",
+            "source": listing.where,
             "rows": len(pixels) - len(dropped),
             "dropped": dropped,
             "unreadable": {listing.ids[row]: report.unreadable[row] for row in dropped},

@@ -20,7 +20,7 @@ from latentshape.data.listing import DIGEST_BYTES, Content, Pictures
 from latentshape.images import Decoded, decode_image, resize, to_grey
 from latentshape.progress import bar
 
-__all__ = ["DecodeReport", "as_square", "decode_into", "digests_of"]
+__all__ = ["DecodeReport", "as_square", "decode_into", "digests_of", "in_blocks"]
 
 BLOCK = 256
 #: From so many pictures on, worker processes are worth the seconds that starting them takes: they
@@ -108,7 +108,7 @@ def decode_into(
 
     report = DecodeReport()
     with bar(len(pictures), "decoding") as progress:
-        for done, part in _in_blocks(_decode_block, task, len(pictures)):
+        for done, part in in_blocks(_decode_block, task, len(pictures)):
             report.add(part)
             progress.update(done)
     return report
@@ -144,7 +144,7 @@ def digests_of(pictures: Pictures) -> np.ndarray:
     hashes = np.zeros((len(pictures), DIGEST_BYTES), dtype=np.uint8)
     with bar(len(pictures), "hashing") as progress:
         start = 0
-        for done, part in _in_blocks(
+        for done, part in in_blocks(
             _digest_block, lambda rows: (pictures.take(rows),), len(hashes)
         ):
             hashes[start : start + done] = part
@@ -157,10 +157,19 @@ def _digest_block(pictures: Pictures) -> tuple[int, np.ndarray]:
     return len(pictures), pictures.digests()
 
 
-def _in_blocks(
+def in_blocks(
     work: Callable[..., tuple[int, Any]], task: Callable[[np.ndarray], tuple[Any, ...]], n: int
 ) -> Iterator[tuple[int, Any]]:
-    """``work(*task(rows))`` over blocks of all rows, on every core, results in order."""
+    """``work(*task(rows))`` over blocks of all ``n`` rows, on every core.
+
+    Args:
+        work: A function of a module; returns how many rows it did, and what came of them.
+        task: Makes its arguments, small enough to be sent to another process.
+        n: Rows in all.
+
+    Yields:
+        What ``work`` returned, in the order of the rows, memory bounded by a few blocks.
+    """
     from joblib import Parallel, delayed
 
     # joblib's own processes need no guarded __main__ in a user's script, unlike Python's.

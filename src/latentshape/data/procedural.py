@@ -90,8 +90,12 @@ def _painter() -> bytes:
     return hashlib.blake2b(faces.faces(range(32), size=64).tobytes(), digest_size=16).digest()
 
 
-def parse_recipe(text: str) -> FaceRecipe:
+def parse_recipe(text: str, **instead: int) -> FaceRecipe:
     """The recipe behind ``n=20000,seed=1,...``; empty text is the default.
+
+    Args:
+        text: Options, joined by commas.
+        instead: ``n`` or ``seed`` to take in place of what the text says.
 
     Raises:
         InputError: An option or a value is none, or options contradict each other.
@@ -111,6 +115,7 @@ def parse_recipe(text: str) -> FaceRecipe:
         if name in given:
             raise InputError(f"The option {name!r} is given twice in 'faces:{text}'.")
         given[name] = value
+    given |= {name: str(value) for name, value in instead.items()}
     for name in ("n", "seed", "face"):
         if name in given and not (value := given[name]).isdecimal():
             raise InputError(

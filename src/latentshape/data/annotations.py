@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,9 +87,16 @@ class Table:
         rows = [blank if key is None else self.cells(key) for key in self.match(names)]
         return dict(zip(self.header, map(list, zip(*rows))))
 
+    def values(self, key: str, count: int) -> list[str]:
+        """The cells of one row; beyond ``count``, empty ones at the end are but separators."""
+        cells = self.cut(self.rows[key])
+        while len(cells) > count and not cells[-1]:
+            cells.pop()
+        return cells
+
     def cells(self, key: str) -> list[str]:
         """The cells of one row, as many as the header has names."""
-        cells = self.cut(self.rows[key])
+        cells = self.values(key, len(self.header))
         if self.header and len(cells) != len(self.header):
             raise InputError(
                 f"{self.where}: expected {len(self.header)} values for {key}, found {len(cells)}: "
@@ -110,9 +118,9 @@ def _stem(name: str) -> str:
 def read_table(tree: Tree, name: str, *, headed: bool | None = None) -> Table:
     """Read rows that each begin with an image's name.
 
-    The separator is a comma, semicolon or tab where the first line with several words has one,
-    else blanks. A leading line that is one number alone is a count. A line before any row whose
-    first word has no image suffix is the header.
+    The separator is the first comma, semicolon or tab of the first line with several words, else
+    blanks. A leading line that is one number alone is a count. A line before any row whose first
+    word has no image suffix is the header.
 
     Args:
         tree: Where the file lies.
@@ -131,18 +139,21 @@ def read_table(tree: Tree, name: str, *, headed: bool | None = None) -> Table:
             "to go on without."
         ) from error
     code = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    lines = content.decode(code, errors="replace").splitlines()
+    lines = re.split("\r\n|\r|\n", content.decode(code, errors="replace"))
     separator = _separator(lines)
     rows: dict[str, str] = {}
-    header: tuple[str, ...] = ()
+    heading: str | None = None
     repeated = 0
     for line in lines:
         first, rest = _first_cell(line, separator)
-        if not first or (not rows and not header and not rest and first.isdigit()):
+        begun = bool(rows) or heading is not None
+        # The column of names is often the one without a name.
+        blank = not first and (begun or not rest.strip(f" {separator}"))
+        if blank or (not begun and not rest and first.isdigit()):
             continue
         named = "." + first.rpartition(".")[2].lower() in IMAGE_SUFFIXES
-        if not rows and not header and (headed or (headed is None and not named)):
-            header = _header(line, separator)
+        if not begun and (headed or (headed is None and not named)):
+            heading = line
         elif named or headed:
             repeated += first in rows
             rows[first] = rest
@@ -156,13 +167,16 @@ def read_table(tree: Tree, name: str, *, headed: bool | None = None) -> Table:
             f"{where}: expected one row per image, found none. Restore the file, or remove it to go "
             "on without."
         )
-    return Table(where, header, rows, _cutter(separator), repeated)
+    cut = _cutter(separator)
+    header = () if heading is None else _header(cut(heading), cut(next(iter(rows.values()))))
+    return Table(where, header, rows, cut, repeated)
 
 
 def _separator(lines: Sequence[str]) -> str | None:
     for line in lines:
-        if len(line.split()) > 1 or any(s in line for s in ",;\t"):
-            return next((s for s in ",;\t" if s in line), None)
+        bare = re.sub('"[^"]*"', '""', line)
+        if len(bare.split()) > 1 or any(s in bare for s in ",;\t"):
+            return next((letter for letter in bare.lstrip() if letter in ",;\t"), None)
     return None
 
 
@@ -170,10 +184,9 @@ def _first_cell(line: str, separator: str | None) -> tuple[str, str]:
     if separator is None:
         first, rest = [*line.split(maxsplit=1), "", ""][:2]
         return first, rest
-    if line.startswith('"'):
-        cells = _cutter(separator)(line)
-        rest = line[line.find('"', 1) + 1 :].partition(separator)[2]
-        return cells[0].strip(), rest
+    if quoted := re.match('"((?:[^"]|"")*)"', line):
+        name = quoted.group(1).replace('""', '"')
+        return name.strip(), line[quoted.end() :].partition(separator)[2]
     first, _, rest = line.partition(separator)
     return first.strip(), rest
 
@@ -190,14 +203,18 @@ def _cutter(separator: str | None) -> Callable[[str], list[str]]:
     return cut
 
 
-def _header(line: str, separator: str | None) -> tuple[str, ...]:
-    """Names of the columns. In the original text files the image's own column has no name."""
-    cells = _cutter(separator)(line)
-    while separator is not None and cells and not cells[-1]:
-        cells.pop()  # a trailing comma
-    if separator is None and cells and cells[0].lower() not in ("image_id", "image", "filename"):
-        return tuple(cells)
-    return tuple(cells[1:])
+def _header(names: list[str], values: list[str]) -> tuple[str, ...]:
+    """Names of the columns, by the values of a row.
+
+    In the original text files the image's own column has no name: as many names as values.
+    """
+    while len(names) > 1 and not names[-1]:
+        names.pop()  # a trailing comma, which the rows may have as well
+        if values and not values[-1]:
+            values.pop()
+    if names[0].lower() in ("", "image_id", "image", "filename") or len(names) > len(values):
+        return tuple(names[1:])
+    return tuple(names)
 
 
 # --------------------------------------------------------------------------------------------------

@@ -257,7 +257,8 @@ def _close_up(pixels: np.ndarray, dropped: Sequence[int], block: int = 4096) -> 
         return
     kept = np.delete(np.arange(len(pixels)), dropped)
     for start in range(dropped[0], len(kept), block):
-        pixels[start : start + block] = pixels[kept[start : start + block]]
+        rows = kept[start : start + block]
+        pixels[start : start + len(rows)] = pixels[rows]
 
 
 def content_digests(listing: Listing) -> np.ndarray:

@@ -65,9 +65,9 @@ class _Images(NamedTuple):
     @property
     def base(self) -> str:
         """The deepest folder of the recognised name that all images lie in: ids begin below it."""
-        base = ""
-        if self.path.endswith("/") and all(name.startswith(self.path) for name in self.names):
-            base = self.path
+        base = self.path[: self.path.rfind("/") + 1]
+        if not all(name.startswith(base) for name in self.names):
+            base = ""  # they lie in the archive that the path names
         while inner := next(
             (
                 f"{base}{name}/"
@@ -101,6 +101,11 @@ def read_celeba(tree: Tree) -> Listing:
         )
     images, others = found[0], found[1:]
     if not images.path.endswith("/") and not images.names:
+        if isinstance(tree, ZipTree):
+            raise InputError(
+                f"{tree.root} holds {images.path}, an archive within an archive, which cannot be "
+                "read in place. Unpack the outer one and point --data at its folder."
+            )
         archive = ZipTree(tree.path(images.path))
         images = images._replace(tree=archive, names=image_names(archive))
     if not images.names:
@@ -125,7 +130,7 @@ def read_celeba(tree: Tree) -> Listing:
     boxes = annotation.numbers(BOXES, 4) if wild else None
     columns: dict[str, np.ndarray] = {}
     if identity is not None:
-        columns["identity"] = np.nan_to_num(identity[:, 0], nan=-1).astype(np.int64)
+        columns["identity"] = np.nan_to_num(identity[:, 0], nan=UNKNOWN).astype(np.int64)
     if landmarks is not None:
         columns["landmarks"] = landmarks.reshape(-1, 5, 2).astype(np.float32)
     return Listing(
@@ -185,10 +190,15 @@ def _by_root(tree: Tree, names: list[str]) -> list[_Images]:
         return [_Images(called + ("" if called.endswith(".zip") else "/"), tree, names)]
     listed = next((name for name in tree.names if _stem(name) == ATTRIBUTES), None)
     if names and listed:
-        inside = [name for name in names if name.startswith("images/")]
-        return [_Images("images/" if inside else listed, tree, inside or names)]
+        home = listed[: listed.rfind("/") + 1]
+        for folder in (f"{home}images/", "images/", home):
+            if inside := [name for name in names if name.startswith(folder)]:
+                return [_Images(folder if folder != home else listed, tree, inside)]
+        return [_Images(listed, tree, names)]
     return [
-        _Images(f"{folder}/", tree, []) for folder in IMAGE_FOLDERS if (tree.root / folder).is_dir()
+        _Images(f"{folder}/", tree, [])
+        for folder in IMAGE_FOLDERS
+        if isinstance(tree, FolderTree) and tree.only is None and tree.path(folder).is_dir()
     ]
 
 
@@ -268,7 +278,7 @@ class _Annotation:
         codes = {"0": 0, "1": 1, "2": 2}
         split = np.full(len(keys), UNKNOWN, dtype=np.int8)
         for row, key in enumerate(keys):
-            value = "" if key is None else table.rows[key].strip()
+            value = "" if key is None else " ".join(table.values(key, 1))
             if key is not None and value not in codes:
                 raise InputError(
                     f"{table.where}: expected '<image> 0|1|2' (train, validation, test), found "
@@ -315,16 +325,21 @@ class _Annotation:
         if read is None:
             return None
         table, keys = read
+        what = "a number" if columns == 1 else f"{columns} numbers"
         values = np.full((len(keys), columns), np.nan)
         for row, key in enumerate(keys):
             if key is None:
                 continue
             try:
-                values[row] = [float(cell) for cell in table.cut(table.rows[key])]
+                found = [float(cell) for cell in table.values(key, columns)]
             except ValueError:
+                found = []
+            # Whatever lies beyond is neither a pixel nor a person.
+            if len(found) != columns or any(abs(number) > 1e9 for number in found):
                 raise InputError(
-                    f"{table.where}: expected {columns} numbers for {key}, found "
+                    f"{table.where}: expected {what} for {key}, found "
                     f"{table.rows[key].strip()[:60]!r}. Restore the file, or remove it to go on "
                     "without."
-                ) from None
+                )
+            values[row] = found
         return values

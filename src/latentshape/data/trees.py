@@ -180,7 +180,10 @@ class ZipTree(Tree):
         return self.root / name
 
     def _archive(self) -> zipfile.ZipFile:
-        facts = self.root.stat()
+        try:
+            facts = self.root.stat()
+        except OSError as error:
+            raise _no_archive(self.root, error) from None
         return _open_archive(str(self.root), facts.st_mtime_ns, facts.st_size)
 
 
@@ -199,11 +202,15 @@ def _opened(path: str, changed: int, size: int) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     # Broken directories end in nearly anything; the file is no archive that can be read.
     except Exception as error:
-        what = error.strerror if isinstance(error, OSError) else error
-        raise InputError(
-            f"{path} cannot be read as a zip archive ({what or type(error).__name__}). Fetch it "
-            "again, or unpack it and give the folder."
-        ) from None
+        raise _no_archive(path, error) from None
+
+
+def _no_archive(path: str | Path, error: Exception) -> InputError:
+    what = error.strerror if isinstance(error, OSError) else error
+    return InputError(
+        f"{path} cannot be read as a zip archive ({what or type(error).__name__}). Fetch it again, "
+        "or unpack it and give the folder."
+    )
 
 
 def _refuse_giant(size: int) -> None:

@@ -20,6 +20,7 @@ from latentshape.evaluation.faces import (
     calibrate,
     detector_missing,
     finds_face,
+    no_faces,
     scramble_phases,
 )
 from latentshape.evaluation.features import PixelPCA, RandomConv, fit_features
@@ -243,6 +244,18 @@ def test_calibration_is_repeatable_and_says_on_what_it_was_made(portraits):
     assert first == calibrate(portraits[:40], seed=2)
     assert first.calibrated_on == 40
     assert first.to_dict()["min_neighbours"] == first.min_neighbours
+
+
+@needs_detector
+def test_where_no_image_shows_a_face_no_rate_is_told(portraits):
+    """Planted: stripes are no faces, and a rate of them would blame the samplers."""
+    assert no_faces(calibrate(portraits[:60])) is None
+    stripes = np.zeros((60, 28, 28, 1), np.uint8)
+    for i, picture in enumerate(stripes):
+        picture[i % 20 : i % 20 + 8] = 255
+    settings = calibrate(stripes)
+    assert settings.real_rate < 0.2
+    assert "finds one in" in no_faces(settings)
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (33, 29, 3), (16, 16, 1)])

@@ -25,7 +25,7 @@ ARTEFACTS = {
     "checkpoints/last.safetensors", "shape.json", "scorecard.json", "report.html",
     "codes/index.json",
     *(f"codes/{split}{end}" for split in ("train", "validation", "test")
-      for end in (".npy", ".ids.npy", ".attributes.npy")),
+      for end in (".npy", ".ids.npy", ".attributes.npy", ".columns.safetensors")),
     *(f"samplers/{name}{end}" for name in SAMPLERS for end in (".json", ".safetensors")),
     *(f"samples/{name}.png" for name in (*SAMPLERS, "real", "reconstruction")),
 }  # fmt: skip

@@ -314,9 +314,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         {"run": _make, "train": _make, "analyze": _analyze, "data": _data}.get(given.verb, _use)(
             given
         )
+        sys.stdout.flush()
     except InputError as error:
         print(f"latentshape: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read our output has seen enough, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise

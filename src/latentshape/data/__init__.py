@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from latentshape._checks import check_count
-from latentshape.data import celeba, folder
+from latentshape.data import arrays, celeba, folder, mnist, parquet
 from latentshape.data.cache import CacheEntry, decoded, refuse_if_unreadable
 from latentshape.data.crops import NAMES as CROP_NAMES
 from latentshape.data.listing import Listing
@@ -41,6 +41,9 @@ class Reader(NamedTuple):
 
 READERS: dict[str, Reader] = {
     "celeba": Reader(celeba.find_celeba, celeba.read_celeba),
+    "mnist": Reader(mnist.find_mnist, mnist.read_mnist),
+    "parquet": Reader(parquet.find_parquet, parquet.read_parquet),
+    "arrays": Reader(arrays.find_arrays, arrays.read_arrays),
     "folder": Reader(folder.find_folder, folder.read_folder),
 }
 
@@ -208,7 +211,7 @@ def _read(source: Source) -> Listing:
     tree = open_tree(Path(source.rest))
     if source.kind:
         return READERS[source.kind].read(tree)
-    found = {kind: why for kind in READERS if (why := READERS[kind].find(tree))}
+    found = {kind: why for kind in KINDS if (why := READERS[kind].find(tree))}
     if not found:
         raise InputError(
             f"No images at {source.rest!r}: neither image files (.jpg, .png, ...), nor CelebA, MNIST, "
@@ -217,11 +220,11 @@ def _read(source: Source) -> Listing:
         )
     kind, *others = found
     listing = READERS[kind].read(tree)
-    if kind == "celeba" or (kind == "mnist" and ".npz" in found[kind]):
-        # CelebA's images are image files too, and MNIST's archive is one of arrays.
-        others = [o for o in others if o not in ("folder", "arrays")]
+    # What is one and the same: CelebA's images are image files too, Keras' MNIST an archive of arrays.
+    same = {"celeba": ("folder",), "mnist": ("arrays",) if ".npz" in found[kind] else ()}
+    others = [other for other in others if other not in same.get(kind, ())]
     notices = [
-        f"{found[other]} lie there too and are not used: --data '{other}:{source.rest}' reads those"
+        f"{found[other]} lies there too and is not used: --data '{other}:{source.rest}' reads that"
         for other in others
     ]
     return dataclasses.replace(listing, notices=[*listing.notices, *notices])

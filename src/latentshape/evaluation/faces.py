@@ -22,20 +22,32 @@ import numpy as np
 
 from latentshape.errors import InputError
 
-__all__ = ["DetectorSettings", "calibrate", "detector_missing", "finds_face", "scramble_phases"]
+__all__ = [
+    "DetectorSettings",
+    "calibrate",
+    "detector_missing",
+    "finds_face",
+    "no_faces",
+    "scramble_phases",
+]
 
 CASCADE = "haarcascade_frontalface_default.xml"
 #: Every picture is brought to this side length first, so that runs of all sizes are judged alike.
 SIDE = 96
 #: A face fills most of the picture: hits smaller than this are not counted.
 SMALLEST = SIDE // 2
+#: So much more often must it find a face in real images than in scrambled ones to be asked at all.
+SMALLEST_MARGIN = 0.5
 #: Pictures that one thread searches with one cascade.
 CHUNK = 128
 
 
 @dataclass(frozen=True)
 class DetectorSettings:
-    """How pictures are searched, and what the choice of ``min_neighbours`` was made on."""
+    """How pictures are searched, and what the choice of ``min_neighbours`` was made on.
+
+    ``real_rate`` and ``scrambled_rate`` are the shares of those images in which it finds a face.
+    """
 
     cascade: str = CASCADE
     side: int = SIDE
@@ -43,6 +55,8 @@ class DetectorSettings:
     min_neighbours: int = 3
     min_size: int = SMALLEST
     calibrated_on: int = 0
+    real_rate: float = 1.0
+    scrambled_rate: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -112,8 +126,28 @@ def calibrate(real: np.ndarray, seed: int = 0) -> DetectorSettings:
     of_real = support(real, settings)
     of_scrambled = support(scramble_phases(real, seed), settings)
     candidates = range(2, 13)
-    margins = [(of_real >= k).mean() - (of_scrambled >= k).mean() for k in candidates]
-    return replace(settings, min_neighbours=candidates[int(np.argmax(margins))])
+    rates = [(float((of_real >= k).mean()), float((of_scrambled >= k).mean())) for k in candidates]
+    best = int(np.argmax([real - scrambled for real, scrambled in rates]))
+    return replace(
+        settings,
+        min_neighbours=candidates[best],
+        real_rate=rates[best][0],
+        scrambled_rate=rates[best][1],
+    )
+
+
+def no_faces(settings: DetectorSettings) -> str | None:
+    """Why a face rate would mean nothing for these images, in a sentence; None when it means something.
+
+    Digits, cats and faces in profile are no failures of a sampler: where the detector can hardly tell
+    real images from noise, its answer about drawn ones is left out.
+    """
+    if settings.real_rate - settings.scrambled_rate >= SMALLEST_MARGIN:
+        return None
+    return (
+        f"no faces to count: the detector finds one in {settings.real_rate:.0%} of real images and in "
+        f"{settings.scrambled_rate:.0%} of scrambled ones"
+    )
 
 
 def scramble_phases(pixels: np.ndarray, seed: int = 0) -> np.ndarray:

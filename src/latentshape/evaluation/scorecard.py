@@ -38,6 +38,7 @@ from latentshape.evaluation.faces import (
     calibrate,
     detector_missing,
     finds_face,
+    no_faces,
     scramble_phases,
 )
 from latentshape.evaluation.features import FeatureSpace, fit_features
@@ -87,6 +88,7 @@ class Judge:
 
     spaces: list[FeatureSpace]
     detector: DetectorSettings | None
+    no_faces: str | None  # why there is no detector, or none to be asked about these images
     real: dict[str, FrechetReference]
     reconstructions: dict[str, FrechetReference]
     device: torch.device
@@ -111,14 +113,14 @@ class Judge:
             kind: {s.name: [] for s in self.spaces} for kind in ("frechet", "gap")
         }
         for pixels in draws:
-            if faces is None and self.detector is not None:
+            if faces is None and self.detector is not None and self.no_faces is None:
                 faces = finds_face(pixels, self.detector)
             features = self.features(pixels)
             for name, values in features.items():
                 distances["frechet"][name].append(self.real[name].distance_of(values))
                 distances["gap"][name].append(self.reconstructions[name].distance_of(values))
         row: dict[str, Any] = {
-            "face_rate": _proportion(faces),
+            "face_rate": _proportion(faces, self.no_faces),
             "log_likelihood": {"value": None, "why": "these pictures are not drawn from a law"},
         }
         for kind, by_space in distances.items():
@@ -126,9 +128,9 @@ class Judge:
         return row
 
 
-def _proportion(found: np.ndarray | None) -> dict[str, Any]:
+def _proportion(found: np.ndarray | None, why: str | None) -> dict[str, Any]:
     if found is None:
-        return {"value": None, "why": detector_missing()}
+        return {"value": None, "why": why}
     low, high = wilson(int(found.sum()), len(found))
     return {"value": float(found.mean()), "low": low, "high": high, "n": len(found)}
 
@@ -176,11 +178,13 @@ def score(
     train, real, reference = (dataset.indices(s) for s in ("train", "validation", "test"))
     n = min(config.n, len(real), len(reference))
     sample = rng.choice(train, min(FEATURE_IMAGES, len(train)), replace=False)
-    detector = None
-    if detector_missing() is None:
+    detector, why_none = None, detector_missing()
+    if why_none is None:
         detector = calibrate(dataset.pixels[sample[:CALIBRATION_IMAGES]])
+        why_none = no_faces(detector)
     device = next(model.parameters()).device
-    judge = Judge(fit_features(to_images(dataset.pixels[sample])), detector, {}, {}, device)
+    spaces = fit_features(to_images(dataset.pixels[sample]))
+    judge = Judge(spaces, detector, why_none, {}, {}, device)
     chosen = rng.choice(len(reference), n, replace=False)
     judge.real = judge.references(dataset.pixels[reference[chosen]])
     judge.reconstructions = judge.references(decode_pixels(model, test.z[chosen]))

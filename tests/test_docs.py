@@ -14,6 +14,10 @@ from PIL import Image
 
 import latentshape
 from latentshape.cli import main
+from latentshape.data.crops import CROPS
+from latentshape.data.faces import LAWS
+from latentshape.data.layouts import LAYOUTS
+from latentshape.data.spec import KINDS
 from latentshape.runs import RunFolder
 from latentshape.samplers import SAMPLERS
 
@@ -25,12 +29,12 @@ SMALL = shlex.split(
 )
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-def commands() -> list[list[str]]:
-    lines = "".join(blocks("sh")).splitlines()
+def commands(text: str = README) -> list[list[str]]:
+    lines = "".join(blocks("sh", text)).splitlines()
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
@@ -61,6 +65,30 @@ def test_make_demo_is_the_documented_run_command() -> None:
     documented = next(c[1:] for c in commands() if c[:2] == ["latentshape", "run"])
     parse = latentshape.cli._parser().parse_args  # type: ignore[attr-defined]
     assert vars(parse(ran)) == vars(parse(documented))
+
+
+def test_every_command_of_the_page_on_data_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    ran = [words[1:] for words in commands(text)]
+    assert {words[1] for words in ran} == {"inspect", "make", "cache"}
+    for words in ran:
+        assert main(words) == 0
+    for sheet in ("contact-sheet.png", "heavy.png", "yaw.png"):
+        with Image.open(sheet) as picture:
+            assert picture.width > 400
+
+
+def test_the_page_on_data_names_what_there_is() -> None:
+    text = (ROOT / "docs/data.md").read_text(encoding="utf-8")
+    for crop, box in CROPS.items():
+        assert f"| `{crop}` | {', '.join(map(str, box))} |" in text
+    for law in LAWS:
+        assert f"| `{law}` |" in text
+    assert f"`{' '.join(KINDS)}`" in text
+    assert f"`{' '.join(LAYOUTS)}`" in text
 
 
 def test_every_command_and_snippet_of_the_readme_runs(

@@ -1,6 +1,7 @@
 """Training: the same weights whatever happens on the way, and a clear end when it cannot go on."""
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -12,6 +13,8 @@ import time
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from latentshape import training
@@ -21,7 +24,7 @@ from latentshape.errors import InputError, Interrupted
 from latentshape.models import build_model, load_model
 from latentshape.models.cae import CAE
 from latentshape.runs import RunFolder
-from latentshape.training import learning_rate, train
+from latentshape.training import epoch_order, learning_rate, train
 from tiny_run import contents, plain_dataset, read, tiny_config, words
 
 KEYS = {"epoch", "step", "train_mse", "heldout_mse", "images_per_second"}
@@ -401,6 +404,63 @@ def test_half_of_the_training_images_are_mirrored_and_no_held_out_one(tmp_path, 
     assert mirrored[False]
     assert not any(mirrored[False])
     assert np.array_equal(dataset.pixels, untouched)
+
+
+def test_an_unweighted_epoch_is_the_plain_permutation():
+    expected = np.random.default_rng([5, 1, 3]).permutation(100)
+    assert np.array_equal(epoch_order(5, 3, 100), expected)
+    assert sorted(epoch_order(5, 3, 100, np.ones(100))) == list(range(100))
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.3]), min_size=1, max_size=60),
+    st.integers(0, 50),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_weight_is_how_often_an_epoch_shows_an_image(weights, seed):
+    weights = np.array(weights)
+    n = len(weights)
+    counts = [np.bincount(epoch_order(seed, e, n, weights), minlength=n) for e in range(3)]
+    assert len({int(count.sum()) for count in counts}) == 1  # every epoch is equally long
+    for count in counts:
+        assert (count >= np.floor(weights)).all()
+        assert (count <= np.ceil(weights)).all()
+        for weight in set(weights):
+            members = weights == weight
+            assert abs(count[members].sum() - weight * members.sum()) <= 0.5 + 1e-9
+
+
+def test_over_many_epochs_a_half_weight_is_half_of_everybody():
+    weights = np.full(40, 0.5)
+    shown = sum(np.bincount(epoch_order(0, e, 40, weights), minlength=40) for e in range(400))
+    assert abs(shown - 200).max() < 5 * np.sqrt(400 * 0.25)
+
+
+def test_training_shows_each_source_as_often_as_its_weight_says(tmp_path, monkeypatch):
+    """Planted: every image says by its brightness which source it is of."""
+    dataset = plain_dataset(300)
+    source = np.arange(300) % 3
+    dataset.pixels[:] = (80 * source).astype(np.uint8)[:, None, None, None]
+    weighted = dataclasses.replace(dataset, weights=np.array([0.0, 1.0, 2.0])[source])
+    config, run = new_run(tmp_path / "run", epochs=1)
+    real, seen = CAE.loss, {True: [], False: []}
+
+    def spy(self, x):
+        seen[self.training] += (x[:, 0, 0, 0] * 255 / 80).round().int().tolist()
+        return real(self, x)
+
+    monkeypatch.setattr(CAE, "loss", spy)
+    train(config, weighted, run)
+    of_source = np.bincount(source[dataset.indices("train")], minlength=3)
+    assert np.bincount(seen[True], minlength=3).tolist() == [0, of_source[1], 2 * of_source[2]]
+    assert len(seen[False]) == len(dataset.indices("validation"))  # judged on all alike
+
+
+def test_weights_that_leave_nothing_to_train_on_are_a_sentence(tmp_path):
+    dataset = dataclasses.replace(plain_dataset(), weights=np.zeros(150))
+    config, run = new_run(tmp_path / "run")
+    with pytest.raises(InputError, match="weights leave no image"):
+        train(config, dataset, run)
 
 
 # --- precision and schedule ---------------------------------------------------------------------

@@ -110,9 +110,10 @@ def epoch_order(seed: int, epoch: int, n: int, weights: np.ndarray | None = None
         return rng.permutation(n)
     whole = np.floor(weights).astype(np.int64)
     shown = [np.repeat(np.arange(n), whole)]
-    for part in np.unique(weights - whole):
-        rows = np.flatnonzero(weights - whole == part)
-        shown.append(rng.choice(rows, round(part * len(rows)), replace=False))
+    for weight in np.unique(weights):
+        rows = np.flatnonzero(weights == weight)
+        more = round((weight - np.floor(weight)) * len(rows))
+        shown.append(rng.choice(rows, more, replace=False))
     return rng.permutation(np.concatenate(shown))
 
 

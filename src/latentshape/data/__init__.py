@@ -215,8 +215,8 @@ def _read(source: Source) -> Listing:
     if not found:
         raise InputError(
             f"No images at {source.rest!r}: neither image files (.jpg, .png, ...), nor CelebA, MNIST, "
-            f"arrays (.npy, .npz) or Parquet; found: {what_is_at(tree.root)}. Point --data at what "
-            "holds them (unpack .7z and .tar first), or use --data faces to try without any."
+            f"arrays (.npy, .npz) or Parquet; found: {what_is_at(Path(source.rest))}. Point --data at "
+            "what holds them (unpack .7z and .tar first), or use --data faces to try without any."
         )
     kind, *others = found
     listing = READERS[kind].read(tree)

@@ -40,7 +40,7 @@ from latentshape.data.trees import FolderTree, Tree
 from latentshape.errors import InputError
 from latentshape.images import decode_image
 
-__all__ = ["ParquetPictures", "find_parquet", "read_parquet"]
+__all__ = ["ParquetPictures", "find_parquet", "read_parquet", "require_pyarrow"]
 
 #: Columns that are the picture where several could be.
 IMAGE_NAMES = ("image", "img", "jpg", "png", "picture", "photo")
@@ -182,7 +182,7 @@ def _open(tree: Tree, name: str) -> Any:
     Raises:
         InputError: pyarrow is missing, or the file is damaged.
     """
-    parquet = _pyarrow().parquet
+    _, parquet = require_pyarrow()
     path = tree.path(name)
     try:
         size = os.stat(path).st_size
@@ -215,15 +215,20 @@ def _refuse_lies(metadata: Any, size: int) -> None:
         raise ValueError(f"{sum(claims):,} bytes packed into {size:,}")
 
 
-def _pyarrow() -> Any:
+def require_pyarrow() -> tuple[Any, Any]:
+    """The modules ``pyarrow`` and ``pyarrow.parquet``.
+
+    Raises:
+        InputError: They are not installed.
+    """
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
         raise InputError(
-            "Reading Parquet needs pyarrow: pip install 'latentshape[parquet]'"
+            "Reading and writing Parquet needs pyarrow: pip install 'latentshape[parquet]'"
         ) from error
-    return pyarrow
+    return pyarrow, pyarrow.parquet
 
 
 def _first_line(error: Exception) -> str:
@@ -259,7 +264,7 @@ def read_parquet(tree: Tree) -> Listing:
         raise InputError(
             f"{where}: Parquet files are not read out of an archive. Unpack it and give the folder."
         )
-    _pyarrow()
+    require_pyarrow()
     _refuse_configurations(names, where)
     names.sort(key=lambda name: (_split_of(name) % 4, name))  # unknown ones, -1, last
     tables = [_read_table(tree, name) for name in names]
@@ -404,7 +409,7 @@ def _read_table(tree: Tree, name: str) -> _Table:
 
 
 def _image_column(schema: Any, where: str) -> str:
-    types = _pyarrow().types
+    types = require_pyarrow()[0].types
     found = []
     for column in schema:
         kind = column.type
@@ -428,14 +433,14 @@ def _image_column(schema: Any, where: str) -> str:
 
 
 def _is_struct(kind: Any) -> bool:
-    return bool(_pyarrow().types.is_struct(kind))
+    return bool(require_pyarrow()[0].types.is_struct(kind))
 
 
 def _useful(
     file: Any, names: Sequence[str], notices: list[str], where: str
 ) -> tuple[dict[str, Any], int]:
     """Columns of numbers, text and the two nested ones, one array each, and their bytes."""
-    arrow, schema = _pyarrow(), file.schema_arrow
+    arrow, schema = require_pyarrow()[0], file.schema_arrow
     types = arrow.types
 
     def plain(kind: Any) -> bool:
@@ -505,7 +510,7 @@ def _flatten(name: str, values: Any, notices: list[str]) -> dict[str, Any]:
 
 def _plain(values: Any) -> Any:
     """An Arrow array as NumPy numbers (NaN where null) or a list of text (None where null)."""
-    types = _pyarrow().types
+    types = require_pyarrow()[0].types
     if types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if types.is_string(values.type) or types.is_large_string(values.type):

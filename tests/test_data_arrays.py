@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from latentshape.data import arrays
-from latentshape.data.arrays import ArrayPictures, Mapped, find_arrays, read_arrays
+from latentshape.data import array_pictures
+from latentshape.data.array_pictures import ArrayPictures, ImageArray
+from latentshape.data.arrays import find_arrays, read_arrays
+from latentshape.data.stored_arrays import Mapped
 from latentshape.data.trees import open_tree
 from latentshape.errors import InputError
 
@@ -162,7 +164,7 @@ def test_values_out_of_range_are_named_with_the_cure(tmp_path, value, words):
 
 
 def test_the_range_is_that_of_the_last_block_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(arrays, "BLOCK", 64)
+    monkeypatch.setattr(array_pictures, "BLOCK", 64)
     images = np.full((50, 8, 8), 0.5)
     images[49, 7, 7] = 200
     np.save(tmp_path / "a.npy", images)
@@ -406,13 +408,13 @@ def test_a_mapped_file_is_sent_as_its_path_and_read_by_blocks(tmp_path, monkeypa
     pictures = listed(tmp_path).pictures
     assert isinstance(pictures.parts[0].values, Mapped)
     assert len(pickle.dumps(pictures)) < 4000
-    monkeypatch.setattr(arrays, "BLOCK", 1000)
+    monkeypatch.setattr(array_pictures, "BLOCK", 1000)
     assert np.array_equal(np.stack(list(pictures.contents(0)))[..., 0], images)
 
 
 def test_values_in_memory_are_sent_without_the_others():
     images = random_pixels(300, 16, 16)
-    part = arrays.ImageArray(images, np.arange(300), None, "")
+    part = ImageArray(images, np.arange(300), None, "")
     assert len(pickle.dumps(ArrayPictures([part]).take(np.arange(10, 20)))) < 5000
 
 

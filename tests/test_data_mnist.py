@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from latentshape.data import mnist
-from latentshape.data.arrays import Mapped
 from latentshape.data.mnist import find_mnist, read_mnist
+from latentshape.data.stored_arrays import Mapped
 from latentshape.data.trees import open_tree
 from latentshape.errors import InputError
 

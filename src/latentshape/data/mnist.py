@@ -25,24 +25,24 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from latentshape.data.array_pictures import ArrayPictures, ImageArray
 from latentshape.data.arrays import (
-    ArrayPictures,
-    ImageArray,
-    Mapped,
     array_entries,
     array_names,
-    damaged,
-    fill,
     label_facts,
     list_entries,
-    name_files,
     number_rows,
+)
+from latentshape.data.folder import unless_outnumbered
+from latentshape.data.listing import Listing, spelt
+from latentshape.data.stored_arrays import (
+    Mapped,
+    damaged,
+    fill,
     open_file,
     refuse_too_large,
     stored_arrays,
-    where_is,
 )
-from latentshape.data.listing import Listing, spelt
 from latentshape.data.trees import FolderTree, Tree
 from latentshape.errors import InputError
 
@@ -121,7 +121,7 @@ def read_mnist(tree: Tree) -> Listing:
     counts = [len(part.rows) for part in parts]
     listing = Listing(
         kind="mnist",
-        where=where_is(tree),
+        where=tree.where,
         why=why,
         ids=number_rows(splits, counts, 5),
         pictures=ArrayPictures(parts),
@@ -180,7 +180,7 @@ def _refuse_several(images: Sequence[_IdxFile], tree: Tree) -> None:
         cure = f"Give one of them: --data {tree.path(folders[-1])}"
     else:
         cure = "Unpack the archive and give the folder of one of them"
-    raise InputError(f"{where_is(tree)} holds {len(sets)} sets of images: {names}. {cure}.")
+    raise InputError(f"{tree.where} holds {len(sets)} sets of images: {names}. {cure}.")
 
 
 def _read_part(
@@ -297,7 +297,7 @@ def _not_so(head: bytes, ndim: int) -> str:
 def _keras_files(tree: Tree) -> list[str]:
     """The ``.npz`` that hold what Keras calls MNIST, or are called so and cannot be read."""
     names = array_names(tree, (".npz",))
-    if name_files(names, tree, "") is None:
+    if unless_outnumbered(names, tree, "") is None:
         return []
     return [name for name in names[:MOST_LOOKS] if _is_keras(tree, name)]
 
@@ -312,7 +312,7 @@ def _is_keras(tree: Tree, name: str) -> bool:
 
 
 def _read_keras(tree: Tree, why: str) -> Listing:
-    where = where_is(tree)
+    where = tree.where
     names = array_names(tree, (".npz",))
     if len(names) > 1:
         names = _keras_files(tree) or names

@@ -23,19 +23,17 @@ from typing import Any
 import numpy as np
 
 from latentshape.data.annotations import SPLIT_NAMES, Facts, sort_facts
-from latentshape.data.arrays import (
-    LARGEST_CLASS,
+from latentshape.data.arrays import LARGEST_CLASS, number_rows
+from latentshape.data.crops import ALIGNED_SIZE
+from latentshape.data.folder import unless_outnumbered
+from latentshape.data.listing import Content, Listing, Pictures, spelt
+from latentshape.data.splits import UNKNOWN
+from latentshape.data.stored_arrays import (
     LARGEST_EXPANSION,
     SMALL,
     damaged,
-    name_files,
-    number_rows,
     refuse_too_large,
-    where_is,
 )
-from latentshape.data.crops import ALIGNED_SIZE
-from latentshape.data.listing import Content, Listing, Pictures, spelt
-from latentshape.data.splits import UNKNOWN
 from latentshape.data.trees import FolderTree, Tree
 from latentshape.errors import InputError
 from latentshape.images import decode_image
@@ -247,7 +245,7 @@ def find_parquet(tree: Tree) -> str | None:
 
     None if it is not. A table among more image files than there are tables is a table about them.
     """
-    return name_files(_names(tree), tree, "parquet files")
+    return unless_outnumbered(_names(tree), tree, "parquet files")
 
 
 def read_parquet(tree: Tree) -> Listing:
@@ -257,7 +255,7 @@ def read_parquet(tree: Tree) -> Listing:
         InputError: pyarrow is missing; no file, several configurations of a dataset, no column or
             several columns of pictures, a split column of something else, or damage.
     """
-    names, where = _names(tree), where_is(tree)
+    names, where = _names(tree), tree.where
     if not names:
         raise InputError(f"Expected .parquet files at {where!r}, found none.")
     if not isinstance(tree, FolderTree):

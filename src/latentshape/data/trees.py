@@ -35,6 +35,11 @@ class Tree(ABC):
 
     root: Path
 
+    @property
+    def where(self) -> str:
+        """The path that was given, as a message names it."""
+        return str(self.root)
+
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
         """Every file's path below the root, with slashes, sorted; hidden ones left out.
@@ -71,6 +76,10 @@ class FolderTree(Tree):
     def __init__(self, root: Path, only: str | None = None) -> None:
         self.root, self.only = Path(root), only
 
+    @property
+    def where(self) -> str:
+        return str(self.root if self.only is None else self.root / self.only)
+
     def __reduce__(self) -> tuple[type[FolderTree], tuple[Path, str | None]]:
         return FolderTree, (self.root, self.only)  # workers are told names, never the whole list
 
@@ -95,15 +104,15 @@ class FolderTree(Tree):
                 "Remove that link, or point --data below it."
             )
         for entry in entries:
-            if entry.is_dir():
+            if os.path.isdir(entry.path):  # unlike entry.is_dir(), of a link to itself as well
                 yield from self._below(entry.path, f"{prefix}{entry.name}/", (*above, here))
             # A dangling link is listed, to be counted as unreadable; pipes and devices are no files.
-            elif entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
+            elif os.path.isfile(entry.path) or not os.path.exists(entry.path):
                 yield prefix + entry.name
 
     def read(self, name: str) -> bytes:
         path = os.path.join(self.root, name)
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 raise OSError("no regular file")
@@ -213,6 +222,11 @@ def _no_archive(path: str | Path, error: Exception) -> InputError:
     )
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    """Open, but wait for nobody who writes into a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _refuse_giant(size: int) -> None:
     if size > LARGEST_FILE:
         raise OSError(f"{size:,} bytes, more than any picture (at most {LARGEST_FILE:,})")
@@ -242,10 +256,16 @@ def what_is_at(root: Path) -> str:
         return "nothing"
     if not os.path.exists(root):
         return "a link that leads nowhere"
-    if not os.path.isdir(root):
-        return "a file"
+    what = "folder"
     try:
-        names = sorted(os.listdir(root))
+        if os.path.isdir(root):
+            names = sorted(os.listdir(root))
+        elif not os.path.isfile(root):
+            return "a pipe or device"
+        elif root.suffix.lower() == ".zip":
+            what, names = "archive", list(ZipTree(root).names)
+        else:
+            return "a file"
     except OSError as error:
         return f"a folder that cannot be read ({error.strerror})"
-    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "") or "an empty folder"
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "") or f"an empty {what}"

@@ -169,6 +169,10 @@ def read_table(tree: Tree, name: str, *, headed: bool | None = None) -> Table:
         )
     cut = _cutter(separator)
     header = () if heading is None else _header(cut(heading), cut(next(iter(rows.values()))))
+    if repeats := [name for name in header if header.count(name) > 1]:
+        raise InputError(
+            f"{where}: the column {repeats[0][:40]!r} is given twice. Rename one of them."
+        )
     return Table(where, header, rows, cut, repeated)
 
 
@@ -336,13 +340,16 @@ def name_classes(
         >>> name_classes(["cat", "dog", "cat"])[0], name_classes([7, 1])[0]
         (['cat', 'dog'], ['label_1', 'label_7'])
     """
-    number = _numbered(values, _distinct(values))
+    words = _distinct(values)
+    number = _numbered(values, words)
     found = np.unique(number[number >= 0])
-    texts = sorted(set(_distinct(values)) - EMPTY)
+    texts = sorted(set(words) - EMPTY)
     if all(_is_whole(text) for text in texts):
         names = [f"{column}_{i}" for i in found]
     else:
-        names = texts if column == "label" else [f"{column}_{text}" for text in texts]
+        names = [str(min(words[text])).strip() for text in texts]  # as it is written there
+        if column != "label":
+            names = [f"{column}_{name}" for name in names]
     if len(names) > MOST_CLASSES:
         return [], np.zeros((len(number), 0), np.int8), number
     hot = np.where(number[:, None] == found, 1, -1).astype(np.int8)

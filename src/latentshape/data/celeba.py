@@ -96,7 +96,7 @@ def read_celeba(tree: Tree) -> Listing:
     if not found:
         raise InputError(
             f"Expected CelebA, a folder with '{ALIGNED}/' or '{ALIGNED}.zip' in it, at "
-            f"{str(tree.root)!r}; found: {what_is_at(tree.root)}. Point --data at the folder that "
+            f"{tree.where!r}; found: {what_is_at(Path(tree.where))}. Point --data at the folder that "
             "holds it, or use --data faces to try without it."
         )
     images, others = found[0], found[1:]

@@ -104,10 +104,14 @@ class FolderTree(Tree):
                 "Remove that link, or point --data below it."
             )
         for entry in entries:
-            if os.path.isdir(entry.path):  # unlike entry.is_dir(), of a link to itself as well
+            try:
+                is_folder, is_file = entry.is_dir(), entry.is_file()
+            except OSError:  # a link to itself
+                is_folder, is_file = False, True
+            if is_folder:
                 yield from self._below(entry.path, f"{prefix}{entry.name}/", (*above, here))
             # A dangling link is listed, to be counted as unreadable; pipes and devices are no files.
-            elif os.path.isfile(entry.path) or not os.path.exists(entry.path):
+            elif is_file or (entry.is_symlink() and not os.path.exists(entry.path)):
                 yield prefix + entry.name
 
     def read(self, name: str) -> bytes:

@@ -97,7 +97,7 @@ def test_too_few_codes_have_no_law():
     with pytest.raises(InputError, match=r"needs n > d \+ 1, got n = 5, d = 4"):
         MahalanobisLaw(5, 4)
     assert MahalanobisLaw(8, 4, held_out=True).variance == float("inf")
-    with pytest.raises(InputError, match="Mahalanobis radii need an invertible covariance"):
+    with pytest.raises(InputError, match="Mahalanobis radius, needs an invertible covariance"):
         mahalanobis_squared(np.eye(3))
 
 

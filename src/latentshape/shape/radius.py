@@ -43,13 +43,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy import linalg, special
+from scipy import special
 
 from latentshape._checks import check_codes, check_count, check_positive, row_blocks
 from latentshape.errors import InputError
-from latentshape.shape.moments import Moments, singular_why
-
-_FLOAT32_CONDITION = 1e3
+from latentshape.shape.moments import Moments
+from latentshape.shape.whitening import Whitening
 
 
 def cube_radius(d: int, b: float = 1.0) -> tuple[float, float]:
@@ -204,11 +203,7 @@ class EuclideanRadii:
 
 
 class MahalanobisRadii:
-    r"""Accumulate squared Mahalanobis radii of codes about the mean of `moments`.
-
-    :math:`D^2 = |(z - m) W|^2` with W the transposed inverse Cholesky factor; the product is
-    formed in the codes' own precision (float64 where the factor's diagonal spans more than three
-    orders of magnitude), centred and squared in blocks.
+    r"""Accumulate squared Mahalanobis radii :math:`D^2 = |y|^2` of whitened codes y.
 
     Attributes:
         squared: `Running` of D², and `radii` of D.
@@ -217,23 +212,13 @@ class MahalanobisRadii:
     """
 
     def __init__(self, moments: Moments) -> None:
-        why = singular_why(moments)
-        if why is not None:
-            raise InputError(f"Mahalanobis radii need an invertible covariance, but z {why}.")
-        factor = linalg.cholesky(moments.cov, lower=True)
-        self._whiten = linalg.solve_triangular(factor, np.eye(moments.d), lower=True).T
-        self._mean = moments.mean
-        diagonal = np.diag(factor)
-        self._wide = diagonal.max() > _FLOAT32_CONDITION * diagonal.min()
-        self.origin = float(np.square(moments.mean @ self._whiten).sum())
+        self.whiten = Whitening(moments)
+        self.origin = float(np.square(moments.mean @ self.whiten.matrix).sum())
         self.squared, self.radii, self.inside = Running(), Running(), 0
 
     def of(self, block: np.ndarray) -> np.ndarray:
         """Return the squared radii of a block of codes, shape (rows,), float64."""
-        dtype = np.dtype(np.float64) if self._wide else block.dtype
-        near = self._mean.astype(block.dtype)
-        y = np.subtract(block, near, dtype=dtype) @ self._whiten.astype(dtype)
-        y -= ((self._mean - near) @ self._whiten).astype(dtype)
+        y = self.whiten(block)
         return np.einsum("ij,ij->i", y, y).astype(np.float64)
 
     def update(self, block: np.ndarray) -> None:

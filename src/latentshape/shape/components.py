@@ -146,12 +146,14 @@ def fit_gaussians(distributions: NumberDistributions, moments: Moments) -> Gauss
     x = (distributions.centres - moments.mean[:, None]) / std[:, None]
     top = counts.max(axis=1)
     y = counts / np.maximum(top, 1.0)[:, None]
-    a, m, s = _levenberg_marquardt(x, y).T
-    s = np.abs(s)
-    residual = ((_gaussian(x, a, m, s) - y) ** 2).sum(axis=1)
     total = ((y - y.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
-    undefined = moments.constant | (total == 0)
-    r2 = np.where(undefined, np.nan, 1.0 - residual / np.where(total == 0, 1.0, total))
+    # A spike in a single interval has no width to fit.
+    defined = ~moments.constant & (total > 0)
+    p = np.tile([1.0, 0.0, 1.0], (len(x), 1))
+    p[defined] = _levenberg_marquardt(x[defined], y[defined])
+    a, m, s = p[:, 0], p[:, 1], np.abs(p[:, 2])
+    residual = ((_gaussian(x, a, m, s) - y) ** 2).sum(axis=1)
+    r2 = np.where(defined, 1.0 - residual / np.where(defined, total, 1.0), np.nan)
     return GaussianFits(a * top, moments.mean + std * m, std * s, r2)
 
 

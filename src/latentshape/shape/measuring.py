@@ -7,6 +7,7 @@ plain Python numbers; what is undefined is None, with a sentence under `why` bes
 __all__ = ["measure"]
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +23,10 @@ from latentshape.shape.components import (
 from latentshape.shape.control import GaussianControl
 from latentshape.shape.correlation import (
     correlation_counts,
+    independent_counts,
     sampling_error,
     strongest_pairs,
+    subsample_error,
     upper,
 )
 from latentshape.shape.ellipses import PairCoverage, expected_coverage
@@ -77,6 +80,7 @@ def measure(
     control = GaussianControl(moments, moments.n, seed=seed)
     cloud = _Readings.of(row_blocks(z), moments, progress)
     drawn = _Readings.of(control.blocks(), control.moments(progress=progress), progress)
+    along = _AlongAxes.of(row_blocks(z), moments)
     record: Record = {
         "n": moments.n,
         "d": moments.d,
@@ -84,8 +88,8 @@ def measure(
         "centre": _centre(cloud),
         "components": _components(cloud),
         "component_summary": _component_summary(cloud) | {"control": _component_spread(drawn)},
-        "correlation": _correlation(cloud, drawn),
-        "pca": _pca(cloud, drawn),
+        "correlation": _correlation(cloud, drawn, z, seed),
+        "pca": _pca(cloud, drawn, along),
         "ellipses": _ellipses(cloud, drawn),
         "radius": _radius(cloud, drawn),
         "mahalanobis": _mahalanobis(cloud, drawn),
@@ -134,6 +138,32 @@ class _Readings:
             waiting.append(readings.mahalanobis)
         stream(blocks, *waiting, progress=progress)
         return readings
+
+
+@dataclass
+class _AlongAxes:
+    """What one read of the codes in PCA coordinates tells."""
+
+    pca: PCA
+    moments: Moments
+    powers: PowerSums
+    distributions: NumberDistributions
+    pairs: PairCoverage
+    origin: np.ndarray
+
+    @classmethod
+    def of(cls, blocks: Iterable[np.ndarray], moments: Moments) -> "_AlongAxes":
+        pca = PCA.of(moments)
+        # An axis along which nothing varies but rounding is constant.
+        values = np.where(pca.eigenvalues > 1e-12 * pca.eigenvalues.max(), pca.eigenvalues, 0.0)
+        own = Moments(moments.n, np.zeros(moments.d), np.diag(values))
+        along = cls(
+            pca, own, PowerSums(own), NumberDistributions(own), PairCoverage(own),
+            -pca.mean @ pca.axes.T,
+        )  # fmt: skip
+        turned = (pca.transform(block) for block in blocks)
+        stream(turned, along.powers, along.distributions, along.pairs)
+        return along
 
 
 def _centre(cloud: _Readings) -> Record:
@@ -210,6 +240,39 @@ def _component_summary(cloud: _Readings) -> Record:
         "dominant_rule": DOMINANT_RULE,
         "dominant_share_of_offset": _share(squares[which].sum(), squares.sum()),
         "dominant_share_of_variance": _share(variances[which].sum(), variances.sum()),
+        "concentration": _concentration(squares, variances),
+        "dominant_in_correlated_pairs": _overlap(which, moments.correlation()),
+    }
+
+
+def _concentration(squares: np.ndarray, variances: np.ndarray) -> list[Record]:
+    """Share of |mean|² and of the variance that the k largest components of each carry.
+
+    A cloud whose centre lies near the space of a few axes has most of |mean|² in a few components.
+    """
+    counts = [k for k in (1, 2, 5, 10, 20, 50, 100) if k < len(squares)]
+    by_mean, by_variance = np.sort(squares)[::-1], np.sort(variances)[::-1]
+    return [
+        {
+            "k": k,
+            "of_offset": _share(by_mean[:k].sum(), squares.sum()),
+            "of_variance": _share(by_variance[:k].sum(), variances.sum()),
+        }
+        for k in counts
+    ]
+
+
+def _overlap(which: np.ndarray, r: np.ndarray, threshold: float = 0.5) -> Record:
+    """How many of the dominant components are in a strongly correlated pair, and by chance."""
+    strong = np.abs(r) > threshold
+    np.fill_diagonal(strong, False)
+    paired = strong.any(axis=1)
+    return {
+        "threshold": threshold,
+        "dominant": which.sum(),
+        "paired": paired.sum(),
+        "both": (which & paired).sum(),
+        "expected_by_chance": which.sum() * paired.sum() / len(which),
     }
 
 
@@ -222,23 +285,37 @@ def _correlation_summary(r: np.ndarray) -> Record:
     }
 
 
-def _correlation(cloud: _Readings, drawn: _Readings) -> Record:
+def _correlation(cloud: _Readings, drawn: _Readings, z: np.ndarray, seed: int) -> Record:
     r = cloud.moments.correlation()
     return {
         **_correlation_summary(r),
         "n_pairs": len(upper(r)),
         "standard_error": sampling_error(0.0, cloud.moments.n),
         "pairs": [pair._asdict() for pair in strongest_pairs(r)],
+        "subsample": subsample_error(z, r, seed=seed),
+        "independent": independent_counts(cloud.moments.d, cloud.moments.n),
         "control": _correlation_summary(drawn.moments.correlation()),
     }
 
 
-def _pca(cloud: _Readings, drawn: _Readings) -> Record:
-    pca = PCA.of(cloud.moments)
+def _pca(cloud: _Readings, drawn: _Readings, along: "_AlongAxes") -> Record:
+    pca = along.pca
+    skewness, kurtosis = along.powers.result()
+    fits = fit_gaussians(along.distributions, along.moments)
+    columns = {
+        "std": pca.std,
+        "half_width": along.distributions.half_widths(),
+        "skewness": skewness,
+        "excess_kurtosis": kurtosis,
+        "fit_r2": fits.r2,
+        "origin": along.origin,
+    }
     return {
         "eigenvalues": pca.eigenvalues,
         "explained": pca.explained,
         "effective_dimension": pca.effective_dimension,
+        "axes": [{key: column[j] for key, column in columns.items()} for j in range(len(pca.std))],
+        "coverage": _coverage_rows(along.pairs.observed(), None, along.pairs.sigmas),
         "control": {"effective_dimension": PCA.of(drawn.moments).effective_dimension},
     }
 
@@ -248,20 +325,26 @@ def _ellipses(cloud: _Readings, drawn: _Readings) -> Record:
     if len(observed) == 0:
         why = "needs at least two components that vary and are not multiples of one another"
         return {"coverage": [], "n_pairs": 0, "n_pairs_total": cloud.pairs.total, "why": why}
-    rows = [
-        {
-            "sigma": sigma,
-            "expected": expected_coverage(sigma),
-            "observed": observed[:, k].mean(),
-            "std": observed[:, k].std(),
-            "min": observed[:, k].min(),
-            "max": observed[:, k].max(),
-            "control": control[:, k].mean() if len(control) else None,
-            "control_std": control[:, k].std() if len(control) else None,
-        }
-        for k, sigma in enumerate(cloud.pairs.sigmas)
-    ]
+    rows = _coverage_rows(observed, control, cloud.pairs.sigmas)
     return {"coverage": rows, "n_pairs": len(observed), "n_pairs_total": cloud.pairs.total}
+
+
+def _coverage_rows(
+    observed: np.ndarray, control: np.ndarray | None, sigmas: np.ndarray
+) -> list[Record]:
+    """Shares of codes inside the ellipses of pairs (p, levels), summed up level by level."""
+    rows = []
+    for k, sigma in enumerate(sigmas):
+        row = {"sigma": sigma, "expected": expected_coverage(sigma)}
+        if len(observed):
+            inside = observed[:, k]
+            row |= {"observed": inside.mean(), "std": inside.std()}
+            row |= {"min": inside.min(), "max": inside.max()}
+        if control is not None:
+            row["control"] = control[:, k].mean() if len(control) else None
+            row["control_std"] = control[:, k].std() if len(control) else None
+        rows.append(row)
+    return rows
 
 
 def _radius(cloud: _Readings, drawn: _Readings) -> Record:

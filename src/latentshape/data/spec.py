@@ -17,6 +17,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from latentshape.errors import InputError
@@ -51,7 +52,8 @@ class Source:
             text = "faces" + (f":{self.rest}" if self.rest else "")
         else:
             text = self.word or (f"{self.kind}:{self.rest}" if self.kind else self.rest)
-        return text if self.weight == 1 else f"{self.weight:g}*{text}"
+        weight = f"{Decimal(repr(self.weight)):f}".removesuffix(".0")  # exact, and no exponent
+        return text if self.weight == 1 else f"{weight}*{text}"
 
 
 def parse_spec(spec: str) -> list[Source]:
@@ -66,8 +68,7 @@ def parse_spec(spec: str) -> list[Source]:
     """
     if not spec.strip():
         raise InputError("Expected --data faces, or the path of your images; got nothing.")
-    parts = [spec] if os.path.exists(spec) else re.split(r"\s\+\s", spec.strip())
-    sources = [_source(part) for part in parts]
+    sources = [_source(part) for part in _parts(spec)]
     if not any(source.weight for source in sources):
         raise InputError(f"Every source of {spec!r} has weight 0: nothing is left to train on.")
     return sources
@@ -87,12 +88,34 @@ def absolute_spec(spec: str) -> str:
     )
 
 
+def _parts(spec: str) -> list[str]:
+    """The sources as they are written; a path that exists is one, whatever is in its name."""
+    pieces = [spec] if os.path.exists(spec) else re.split(r"(\s+\+\s+)", spec.strip())
+    parts = []
+    while pieces:
+        joined = range(len(pieces), 1, -2)  # the longest first; in between lie the " + "
+        n = next((n for n in joined if _is_path("".join(pieces[:n]))), 1)
+        parts.append("".join(pieces[:n]))
+        del pieces[: n + 1]
+    return parts
+
+
+def _is_path(text: str) -> bool:
+    _, text = _weighed(text)
+    kind, colon, rest = text.partition(":")
+    return os.path.exists(os.path.expanduser(rest if kind in KINDS and colon else text))
+
+
+def _weighed(text: str) -> tuple[float, str]:
+    """The weight in front of a source, and the source."""
+    found = None if os.path.exists(text) else WEIGHT.match(text)
+    return (float(found.group(1)), text[found.end() :]) if found else (1.0, text)
+
+
 def _source(text: str) -> Source:
-    weight = 1.0
-    if not os.path.exists(text) and (found := WEIGHT.match(text)):
-        weight, text = float(found.group(1)), text[found.end() :]
-        if not math.isfinite(weight):
-            raise InputError(f"Expected a finite weight, got {found.group(1)!r}.")
+    weight, text = _weighed(text)
+    if not math.isfinite(weight):
+        raise InputError("Expected a finite weight before '*', got one of too many digits.")
     kind, colon, rest = text.partition(":")
     if kind == "faces":
         return Source("faces", rest, weight)

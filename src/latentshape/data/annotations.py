@@ -180,7 +180,7 @@ def _separator(lines: Sequence[str]) -> str | None:
     for line in lines:
         bare = re.sub('"[^"]*"', '""', line)
         if len(bare.split()) > 1 or any(s in bare for s in ",;\t"):
-            return next((letter for letter in bare.lstrip() if letter in ",;\t"), None)
+            return next((letter for letter in bare if letter in ",;\t"), None)
     return None
 
 
@@ -344,7 +344,7 @@ def name_classes(
     number = _numbered(values, words)
     found = np.unique(number[number >= 0])
     texts = sorted(set(words) - EMPTY)
-    if all(_is_whole(text) for text in texts):
+    if all(_whole(text) is not None for text in texts):
         names = [f"{column}_{i}" for i in found]
     else:
         names = [str(min(words[text])).strip() for text in texts]  # as it is written there
@@ -369,7 +369,8 @@ def _distinct(values: Sequence[Any] | np.ndarray) -> dict[str, list[Any]]:
 def _mapped(values: Any, meaning: Mapping[Any, Any], dtype: Any) -> np.ndarray:
     if _is_numeric(values):
         different, inverse = np.unique(values, return_inverse=True)
-        table = [meaning[v] if v == v else 0 for v in different.tolist()]
+        unknown = next((code for value, code in meaning.items() if value != value), 0)
+        table = [meaning[v] if v == v else unknown for v in different.tolist()]
         return np.array(table, dtype=dtype)[inverse]
     return np.array([meaning[value] for value in values], dtype=dtype)
 
@@ -378,11 +379,16 @@ def _is_numeric(values: Any) -> bool:
     return isinstance(values, np.ndarray) and values.dtype.kind in "biuf"
 
 
-def _is_whole(text: str) -> bool:
+def _whole(text: str) -> int | None:
+    """The whole number that a text is, if int64 can hold it."""
     try:
-        return float(text).is_integer()
+        number = int(text)
     except ValueError:
-        return False
+        try:
+            number = int(text.removesuffix(".0")) if float(text).is_integer() else 1 << 63
+        except ValueError:
+            return None
+    return number if abs(number) < 1 << 63 else None
 
 
 def _as_split(values: Any, name: str, where: str) -> np.ndarray:
@@ -401,8 +407,9 @@ def _as_split(values: Any, name: str, where: str) -> np.ndarray:
 def _numbered(values: Any, words: Mapping[str, list[Any]]) -> np.ndarray:
     """Whole numbers as they are, words by their position among the sorted words; -1 unknown."""
     texts = sorted(set(words) - EMPTY)
-    if all(_is_whole(text) for text in texts):
-        code = {text: max(-1, int(float(text))) for text in texts}
+    numbers = [_whole(text) for text in texts]
+    if None not in numbers:
+        code = {text: max(-1, number or 0) for text, number in zip(texts, numbers)}
     else:
         code = {text: i for i, text in enumerate(texts)}
     meaning = {v: code.get(word, -1) for word, spelling in words.items() for v in spelling}
@@ -412,7 +419,7 @@ def _numbered(values: Any, words: Mapping[str, list[Any]]) -> np.ndarray:
 def _as_numbers(values: Any) -> np.ndarray | None:
     """Float32 (n,) with NaN where unknown; None if a value is no number."""
     if _is_numeric(values):
-        return values.astype(np.float32)
+        return _float32(values)
     meaning = {}
     for word, spelling in _distinct(values).items():
         try:
@@ -420,4 +427,9 @@ def _as_numbers(values: Any) -> np.ndarray | None:
         except ValueError:
             return None
         meaning.update(dict.fromkeys(spelling, number))
-    return np.array([meaning[value] for value in values], dtype=np.float32)
+    return _float32(np.array([meaning[value] for value in values]))
+
+
+def _float32(numbers: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what is beyond is infinite
+        return numbers.astype(np.float32)

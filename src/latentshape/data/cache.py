@@ -166,7 +166,8 @@ def _stored(folder: Path) -> CacheEntry | None:
     try:
         facts = read_json(folder / "facts.json")
         stored = np.load(folder / "pixels.npy", mmap_mode="r")
-        return CacheEntry(folder.name, stored[: facts["rows"]], facts)
+        whole = stored.dtype == np.uint8 and stored.ndim == 4 and len(stored) >= facts["rows"]
+        return CacheEntry(folder.name, stored[: facts["rows"]], facts) if whole else None
     except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None
 

@@ -114,9 +114,9 @@ def read_folder(tree: Tree) -> Listing:
 
 def _home(tree: Tree) -> str:
     """The folder around everything, as ``zip -r faces.zip faces`` packs it: no part of any id."""
-    shared = os.path.commonprefix([tree.names[0], tree.names[-1]])  # they are sorted
-    folders = takewhile(lambda folder: not _is_split(folder), shared.split("/")[:-1])
-    return "".join(f"{folder}/" for folder in folders)
+    first, last = (tree.names[i].split("/")[:-1] for i in (0, -1))  # they are sorted
+    shared = takewhile(lambda pair: pair[0] == pair[1] and not _is_split(pair[0]), zip(first, last))
+    return "".join(f"{folder}/" for folder, _ in shared)
 
 
 def _is_split(folder: str) -> bool:

@@ -68,6 +68,9 @@ def mix(listings: Sequence[Listing], weights: Sequence[float]) -> Listing:
     notices = [f"{name}: {n}" for name, each in zip(sources, listings) for n in each.notices]
     columns: dict[str, np.ndarray] = {"source": source.astype(np.int64)}
     for name in dict.fromkeys(n for listing in listings for n in listing.columns):
+        if name in columns:
+            notices.append(f"a column {name!r} would hide which source is whose: left out")
+            continue
         joined = _join([each.columns.get(name) for each in listings], sizes)
         if joined is None:
             notices.append(f"the column {name!r} differs in shape between the sources: left out")

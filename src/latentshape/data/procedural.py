@@ -28,6 +28,8 @@ __all__ = ["FacePictures", "FaceRecipe", "parse_recipe", "read_faces"]
 
 #: Faces painted at a time.
 BLOCK = 64
+#: What the seven digits of an id, and a computer's memory for their factors, can tell apart.
+MOST_FACES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,12 @@ def parse_recipe(text: str, **instead: int) -> FaceRecipe:
     recipe = FaceRecipe(**numbers, **words, factors=factors)  # type: ignore[arg-type]
     if "factors" in given and not factors:
         raise InputError(f"Expected faces:factors=NAME+NAME, got nothing in 'faces:{text}'.")
+    if "sweep" in given and not recipe.sweep:
+        raise InputError(f"Expected faces:sweep=NAME, got nothing in 'faces:{text}'.")
     if recipe.n < 1 or (recipe.sweep and recipe.n < 2):
         raise InputError(f"Expected faces:n=COUNT, 1 or more (a sweep: 2), got n={recipe.n}.")
+    if recipe.n > MOST_FACES:
+        raise InputError(f"Expected faces:n=COUNT of at most {MOST_FACES:,}, got n={recipe.n}.")
     if "face" in given and not recipe.sweep:
         raise InputError(f"face= says whose factor a sweep varies: add sweep= to 'faces:{text}'.")
     if recipe.law not in faces.LAWS:

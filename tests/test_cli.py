@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from celeba_like import write_celeba
 from latentshape import cli, pipeline
 from latentshape.cli import main
 from latentshape.config import PRESETS, Config, field_sections, make_config
+from latentshape.data.layouts import make_faces
+from latentshape.data.procedural import FaceRecipe
 from latentshape.runs import RunFolder
 from latentshape.samplers import SAMPLERS
 from tiny_run import contents, copy, finished, read, said, tiny_config, words
@@ -518,7 +519,8 @@ def test_fewer_codes_than_dimensions_leave_out_what_they_cannot_fit_and_judge_th
 def test_a_partition_that_appears_later_is_another_dataset(tmp_path, capsys, monkeypatch):
     """Else images that were trained on would be judged as held out."""
     home = tmp_path / "celeba"
-    write_celeba(home, 90, partition=False)
+    make_faces(FaceRecipe(n=90), "celeba", home)
+    (home / "list_eval_partition.txt").unlink()
     out = str(tmp_path / "run")
     options = words(data=str(home))
     assert main(["train", "--out", out, *options]) == 0
@@ -530,7 +532,7 @@ def test_a_partition_that_appears_later_is_another_dataset(tmp_path, capsys, mon
 
 
 def test_a_run_works_from_another_folder(tmp_path, monkeypatch):
-    write_celeba(tmp_path / "here" / "celeba", 90)
+    make_faces(FaceRecipe(n=90), "celeba", tmp_path / "here" / "celeba")
     (tmp_path / "there").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     assert main(["train", "--out", "run", *words(data="celeba")]) == 0

@@ -150,7 +150,7 @@ def test_jpegs_come_back_as_they_are_decoded():
 
 def test_landmarks_lie_where_the_eyes_are_dark():
     """Planted: pupils are darker than the skin of the same face half-way between them."""
-    root, files = written("celeba", ".png")
+    root, _ = written("celeba", ".png")
     dataset = open_dataset(str(root), size=178, crop="centre-178", channels=1)
     points = dataset.columns["landmarks"] - [0, 20]
     dark = 0

@@ -75,7 +75,6 @@ def test_partition_and_identity_are_filed_as_the_original_does():
     assert first_lines("identity_CelebA.txt", 2) == [b"000001.jpg 1", b"000002.jpg 2"]
 
 
-@pytest.mark.xfail(strict=True, reason="a blank off the original's")
 def test_landmarks_are_filed_as_the_original_does():
     """``000007.jpg 70  112  108  111   85``: the first as wide as it is, the others five wide."""
     count, header, row = first_lines("list_landmarks_align_celeba.txt", 3)
@@ -84,7 +83,6 @@ def test_landmarks_are_filed_as_the_original_does():
     assert row == f"000001.jpg {first}".encode() + b"".join(b"%5d" % v for v in others)
 
 
-@pytest.mark.xfail(strict=True, reason="a blank off the original's")
 def test_boxes_are_filed_as_the_original_does():
     """``000001.jpg    95  71 226 313``: the first six wide, the others four."""
     count, header, row = first_lines("list_bbox_celeba.txt", 3)

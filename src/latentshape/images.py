@@ -184,7 +184,7 @@ def encode_image(pixels: np.ndarray, suffix: str = ".png", quality: int = 92) ->
 
 def _plain_jpeg(content: bytes) -> tuple[np.ndarray, str] | None:
     """Pixels of a JPEG that needs no second thought; None where Pillow is to look at it."""
-    if simplejpeg is None or content[:3] != b"\xff\xd8\xff" or b"Exif\0\0" in content[:65536]:
+    if simplejpeg is None or content[:3] != b"\xff\xd8\xff" or _may_be_turned(content):
         return None
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(content)
@@ -193,6 +193,17 @@ def _plain_jpeg(content: bytes) -> tuple[np.ndarray, str] | None:
         return simplejpeg.decode_jpeg(content), "RGB" if space == "YCbCr" else "L"
     except ValueError:  # damaged: Pillow has the better sentences, and saves what can be saved
         return None
+
+
+def _may_be_turned(content: bytes) -> bool:
+    """Whether a JPEG has an APP1 segment: EXIF and XMP, where an orientation may stand."""
+    place = 2
+    while content[place : place + 1] == b"\xff" and place + 4 <= len(content):
+        marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4], "big")
+        if marker in (0xE1, 0xDA):  # APP1, or the pictures' data begin
+            return marker == 0xE1
+        place += 2 + length
+    return True  # no order that we know: Pillow is to look
 
 
 def to_grey(pixels: np.ndarray) -> np.ndarray:

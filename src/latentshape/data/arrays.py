@@ -403,10 +403,7 @@ def label_facts(parts: Sequence[np.ndarray | None], counts: Sequence[int], where
         return Facts(names, _answers(table)) if names else Facts()
     if any(p.dtype.kind in "SU" for p in known):
         texts = [[""] * n if p is None else as_texts(p, where) for p, n in zip(parts, counts)]
-        try:
-            return sort_facts({"label": [text for part in texts for text in part]}, where)
-        except OverflowError as error:
-            raise _no_classes(where, "too large ones") from error
+        return sort_facts({"label": [text for part in texts for text in part]}, where)
     values = _joined(parts, counts, where)[:, 0]
     finite = values[~np.isnan(values)]
     if (np.abs(finite) > LARGEST_CLASS).any():

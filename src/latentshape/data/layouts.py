@@ -138,7 +138,7 @@ def identity_text(files: FaceFiles) -> str:
 def landmark_text(files: FaceFiles) -> str:
     """``list_landmarks_align_celeba.txt``: count, names, rows."""
     rows = [
-        f"{name} " + "  ".join(f"{value:3d}" for value in row)
+        f"{name} {row[0]}" + "".join(f"{value:5d}" for value in row[1:])
         for name, row in zip(files.names, files.landmarks)
     ]
     return "\n".join([str(len(rows)), " ".join(LANDMARK_COLUMNS) + " ", *rows]) + "\n"
@@ -147,7 +147,7 @@ def landmark_text(files: FaceFiles) -> str:
 def box_text(files: FaceFiles) -> str:
     """``list_bbox_celeba.txt``: count, names, rows; of the picture in the wild, not the aligned one."""
     rows = [
-        f"{name}  " + " ".join(f"{value:3d}" for value in row)
+        f"{name}{row[0]:6d}" + "".join(f"{value:4d}" for value in row[1:])
         for name, row in zip(files.names, files.boxes)
     ]
     return "\n".join([str(len(rows)), f"image_id {' '.join(BOX_COLUMNS)}", *rows]) + "\n"

@@ -273,13 +273,7 @@ def read_parquet(tree: Tree) -> Listing:
     notices = _missing_shards(names)
     columns = _joined_columns(tables, notices, where)
     classes = {name: words for table in tables for name, words in table.classes.items()}
-    try:
-        facts = sort_facts(columns, where)
-    except OverflowError as error:
-        raise InputError(
-            f"{where}: a column of labels or identities holds numbers too large for that. Rename it "
-            "if it means something else."
-        ) from error
+    facts = sort_facts(columns, where)
     of_files = np.repeat(np.array([_split_of(name) for name in names], np.int8), counts)
     split = of_files if facts.split is None else np.where(facts.split < 0, of_files, facts.split)
     pictures = ParquetPictures(tree, [table.pictures for table in tables])

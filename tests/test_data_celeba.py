@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentshape.data import list_dataset, open_dataset
+from latentshape.data import list_dataset, open_dataset, pixels
 from latentshape.data.celeba import find_celeba, read_celeba
 from latentshape.data.faces import ATTRIBUTES
 from latentshape.data.layouts import WILD_AT
 from latentshape.data.splits import complete_split, hash_split
 from latentshape.data.trees import open_tree
 from latentshape.errors import InputError
+from latentshape.images import decode_image, resize
 from test_data_layouts import RECIPE, TEXT_FILES, truth, written
 
 N = RECIPE.n
@@ -539,6 +540,20 @@ def test_without_a_box_the_square_is_taken(tmp_path):
     (root / BOXES).unlink()
     assert read(root).crop == "square"
     assert np.array_equal(opened(root).pixels, square.pixels)
+
+
+def test_each_picture_is_cut_by_its_own_box(tmp_path, monkeypatch):
+    """Over several blocks of rows."""
+    monkeypatch.setattr(pixels, "BLOCK", 7)
+    root = copied("celeba-wild", tmp_path)
+    boxes = [(2 * i, i, 50 + 3 * i, 40 + 2 * i) for i in range(N)]
+    rows = [f"{name} {' '.join(map(str, box))}" for name, box in zip(truth("names"), boxes)]
+    rewrite(root / BOXES, lambda t: "\n".join(rows))
+    dataset = opened(root)
+    for i, (x, y, w, h) in enumerate(boxes):
+        picture = decode_image((root / "img_celeba" / truth("names")[i]).read_bytes()).pixels
+        top = y + (h - w) // 2 if y + (h - w) // 2 > 0 else 0
+        assert np.array_equal(dataset.pixels[i], resize(picture[top : top + w, x : x + w], 16)), i
 
 
 def test_other_boxes_are_another_dataset(tmp_path):

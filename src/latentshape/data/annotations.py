@@ -36,7 +36,6 @@ ZERO = frozenset({"0", "0.0"})
 EMPTY = frozenset({"", "nan", "none", "null", "na"})
 #: Classes become one attribute each up to this many; beyond, the number of the class must do.
 MOST_CLASSES = 100
-LABEL_NAMES = frozenset({"label", "labels", "class", "digit"})
 IDENTITY_NAMES = frozenset(
     {"identity", "celeb_id", "identity_id", "person", "person_id", "subject"}
 )
@@ -263,8 +262,7 @@ def sort_facts(columns: Mapping[str, Sequence[Any] | np.ndarray], where: str) ->
         where: The file, for messages.
 
     Raises:
-        InputError: A partition column holds something else than splits, or one of classes or
-            identities numbers that are too large.
+        InputError: A partition column holds something else than splits.
     """
     names: list[str] = []
     answers: list[np.ndarray] = []
@@ -277,17 +275,10 @@ def sort_facts(columns: Mapping[str, Sequence[Any] | np.ndarray], where: str) ->
         words, word = known[name], name.strip().lower()
         if word in ("split", "partition", "set", "subset"):
             split = _as_split(values, name, where)
-        elif word in IDENTITY_NAMES | LABEL_NAMES:
-            try:
-                classes, hot, label = name_classes(values)
-            except OverflowError as error:
-                raise InputError(
-                    f"{where}: expected classes or identities in column {name!r}, found {error}, "
-                    "which is too large for that. Rename the column if it means something else."
-                ) from None
-            if word in IDENTITY_NAMES:
-                facts["identity"] = label
-                continue
+        elif word in IDENTITY_NAMES:
+            facts["identity"] = _numbered(values, words)
+        elif word in ("label", "labels", "class", "digit"):
+            classes, hot, label = name_classes(values)
             names += classes
             answers += list(hot.T)
             facts["label"] = label
@@ -340,9 +331,6 @@ def name_classes(
         values: Class numbers or names (n,); negative numbers and empty text are unknown.
         column: Goes before numbers, which are no good names: ``label_7``.
 
-    Raises:
-        OverflowError: A class is a number that int64 cannot hold.
-
     Returns:
         The k names, answers (n, k) int8 (none at all, k = 0, beyond `MOST_CLASSES`), and the
         classes as int64 (n,): the numbers themselves, or positions among the sorted names, -1
@@ -392,14 +380,15 @@ def _is_numeric(values: Any) -> bool:
 
 
 def _whole(text: str) -> int | None:
-    """The whole number that a text is, exactly; None if it is none."""
+    """The whole number that a text is, if int64 can hold it."""
     try:
-        return int(text.removesuffix(".0"))
+        number = int(text)
     except ValueError:
         try:
-            return int(float(text)) if float(text).is_integer() else None
+            number = int(text.removesuffix(".0")) if float(text).is_integer() else 1 << 63
         except ValueError:
             return None
+    return number if abs(number) < 1 << 63 else None
 
 
 def _as_split(values: Any, name: str, where: str) -> np.ndarray:
@@ -421,8 +410,6 @@ def _numbered(values: Any, words: Mapping[str, list[Any]]) -> np.ndarray:
     numbers = [_whole(text) for text in texts]
     if None not in numbers:
         code = {text: max(-1, number or 0) for text, number in zip(texts, numbers)}
-        if large := [text for text in texts if code[text] >= 1 << 63]:
-            raise OverflowError(large[0])
     else:
         code = {text: i for i, text in enumerate(texts)}
     meaning = {v: code.get(word, -1) for word, spelling in words.items() for v in spelling}

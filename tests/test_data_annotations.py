@@ -228,8 +228,9 @@ def test_numbers_beyond_all_measure_are_no_traceback(column, huge):
 
 def test_great_numbers_of_people_are_told_apart():
     """2**53 + 1 is no float."""
-    found = sort_facts({"identity": [str(2**53), str(2**53 + 1)]}, "t").columns["identity"]
-    assert found.tolist() == [2**53, 2**53 + 1]
+    values = [str(2**53), f"{2**53 + 1}.0", "1e16", "7.00"]
+    found = sort_facts({"identity": values}, "t").columns["identity"]
+    assert found.tolist() == [2**53, 2**53 + 1, 10**16, 7]
 
 
 @pytest.mark.parametrize("values", [["train", "holdout"], [0, 3], [True, False], ["0", "-2"]])

@@ -382,10 +382,10 @@ def _is_numeric(values: Any) -> bool:
 def _whole(text: str) -> int | None:
     """The whole number that a text is, if int64 can hold it."""
     try:
-        number = int(text)
+        number = int(text.removesuffix(".0"))
     except ValueError:
         try:
-            number = int(text.removesuffix(".0")) if float(text).is_integer() else 1 << 63
+            number = int(float(text)) if float(text).is_integer() else 1 << 63
         except ValueError:
             return None
     return number if abs(number) < 1 << 63 else None

@@ -183,27 +183,43 @@ def encode_image(pixels: np.ndarray, suffix: str = ".png", quality: int = 92) ->
 
 
 def _plain_jpeg(content: bytes) -> tuple[np.ndarray, str] | None:
-    """Pixels of a JPEG that needs no second thought; None where Pillow is to look at it."""
-    if simplejpeg is None or content[:3] != b"\xff\xd8\xff" or _may_be_turned(content):
+    """Pixels and mode of a JPEG that needs no second thought; None where Pillow is to look at it."""
+    if simplejpeg is None:
+        return None
+    mode = _plain_mode(content)
+    if mode is None:
         return None
     try:
-        height, width, space, _ = simplejpeg.decode_jpeg_header(content)
-        if space not in ("YCbCr", "Gray") or height * width > (Image.MAX_IMAGE_PIXELS or math.inf):
-            return None
-        return simplejpeg.decode_jpeg(content), "RGB" if space == "YCbCr" else "L"
+        return simplejpeg.decode_jpeg(content), mode
     except ValueError:  # damaged: Pillow has the better sentences, and saves what can be saved
         return None
 
 
-def _may_be_turned(content: bytes) -> bool:
-    """Whether a JPEG has an APP1 segment: EXIF and XMP, where an orientation may stand."""
-    place = 2
-    while content[place : place + 1] == b"\xff" and place + 4 <= len(content):
-        marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4], "big")
-        if marker in (0xE1, 0xDA):  # APP1, or the pictures' data begin
-            return marker == 0xE1
-        place += 2 + length
-    return True  # no order that we know: Pillow is to look
+def _plain_mode(content: bytes) -> str | None:
+    """``RGB`` or ``L`` for an upright JPEG of moderate size in YCbCr or grey; None for all others.
+
+    Read off the segments before the picture's data. APP1 is EXIF or XMP, where an orientation may
+    stand; APP14 is Adobe's, which says that the colours are something else.
+    """
+    if content[:2] != b"\xff\xd8":
+        return None
+    place, mode = 2, None
+    while place + 10 <= len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker == 0xDA:  # the picture's data begin
+            return mode
+        if marker in (0xE1, 0xEE):
+            return None
+        if marker in (0xC0, 0xC1, 0xC2):  # baseline, extended, progressive
+            height, width = content[place + 5 : place + 7], content[place + 7 : place + 9]
+            size = int.from_bytes(height, "big") * int.from_bytes(width, "big")
+            if not 0 < size <= (Image.MAX_IMAGE_PIXELS or math.inf):
+                return None
+            mode = {1: "L", 3: "RGB"}.get(content[place + 9])
+            if mode == "RGB" and content[place + 10 : place + 17 : 3] == b"RGB":
+                return None  # components called so are not YCbCr
+        place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+    return None
 
 
 def to_grey(pixels: np.ndarray) -> np.ndarray:

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from celeba_like import aligned
 from latentshape.data.annotations import name_classes
 from latentshape.data.faces import faces
 from latentshape.data.parquet import CELEBA, LANDMARKS, find_parquet, read_parquet
@@ -37,6 +36,11 @@ def encoded(image, kind="PNG"):
 def pictures():
     """Procedural faces as PNG files."""
     return [encoded(Image.fromarray(p)) for p in faces(range(N), size=32)]
+
+
+def aligned(pixels):
+    """A square face as CelebA's aligned images are: 178x218, the face in the middle."""
+    return Image.fromarray(pixels).resize((218, 218)).crop((20, 0, 198, 218))
 
 
 def cells(pictures, start=0, paths=True):

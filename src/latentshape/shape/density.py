@@ -41,6 +41,7 @@ from latentshape._checks import check_codes, check_count, check_positive
 from latentshape.errors import InputError
 from latentshape.shape.ellipses import SIGMAS, expected_coverage
 from latentshape.shape.moments import Moments, MomentSums
+from latentshape.shape.screening import check_pairs
 
 _SPAN = 5.0
 _MAX_BINS = 2048
@@ -193,7 +194,7 @@ class PlaneDensity:
         self.span = check_positive(span, name="span")
         self._pair: list[int] | None = None
         if np.shape(plane) == (2,):
-            self._pair = _pair(plane, moments.d)
+            self._pair = check_pairs([plane], moments.d)[0].tolist()
             self.mean = moments.mean[self._pair]
             self.cov = moments.cov[np.ix_(self._pair, self._pair)]
         else:
@@ -297,7 +298,7 @@ def density(z: Any, i: int, j: int, bins: int = 256, moments: Moments | None = N
         [0.02, 0.02]
     """
     z = check_codes(z, latent_dim=moments.d if moments else None, finite=False)
-    pair = _pair((i, j), z.shape[1])
+    pair = check_pairs([(i, j)], z.shape[1])[0].tolist()
     if moments is None:
         moments = _column_moments(z, pair)
     else:
@@ -342,15 +343,6 @@ def _column_moments(z: np.ndarray, pair: list[int]) -> Moments:
             f"{np.abs(moments.mean).max():g}; divide the codes by a constant."
         )
     return moments
-
-
-def _pair(pair: Any, d: int) -> list[int]:
-    listed = [check_count(c, name="a component", minimum=0) for c in pair]
-    if len(listed) != 2 or listed[0] == listed[1] or max(listed) >= d:
-        raise InputError(
-            f"a pair must be two different components from 0 to {d - 1}, got {tuple(pair)}."
-        )
-    return listed
 
 
 def _projection(plane: Any, d: int) -> np.ndarray:

@@ -33,9 +33,11 @@ __all__ = [
     "CoverageFinding",
     "PairFinding",
     "PairScreening",
+    "check_pairs",
     "coverage_error",
     "pair_kurtosis_errors",
     "screen_pairs",
+    "varying_pairs",
 ]
 
 import importlib
@@ -217,7 +219,7 @@ class ChosenCoverage:
         compiled: bool | None = None,
     ) -> None:
         self._units = _Standardise(moments)
-        self.pairs, r = _usable_pairs(moments) if pairs is None else _chosen(pairs, moments)
+        self.pairs, r = _usable_pairs(moments) if pairs is None else varying_pairs(pairs, moments)
         self.sigmas = np.asarray(sigmas, dtype=np.float64)
         self._r, self._inverse = r, 1.0 / np.sqrt(1.0 - r**2)
         self.counts = np.zeros((len(self.pairs), len(self.sigmas)), dtype=np.int64)
@@ -316,6 +318,48 @@ def coverage_error(sigma: Any, n: int) -> Any:
     return np.sqrt(variance / check_count(n))[()]
 
 
+def check_pairs(pairs: Any, d: int) -> np.ndarray:
+    """Return pairs of different components of d as integers (p, 2), or say what is wrong.
+
+    Example:
+        >>> check_pairs([(0, 2), (2, 1)], d=3).tolist()
+        [[0, 2], [2, 1]]
+    """
+    listed = np.asarray(pairs)
+    if listed.size == 0:
+        return np.empty((0, 2), dtype=np.intp)
+    if listed.ndim != 2 or listed.shape[1] != 2 or listed.dtype.kind not in "iu":
+        raise InputError(
+            f"pairs must be integers of shape (p, 2), got {listed.dtype} of shape {listed.shape}; "
+            "pass a list like [(0, 1), (0, 2)]."
+        )
+    wrong = (listed[:, 0] == listed[:, 1]) | (listed < 0).any(axis=1) | (listed >= d).any(axis=1)
+    if wrong.any():
+        raise InputError(
+            f"a pair must be two different components from 0 to {d - 1}, got "
+            f"{tuple(listed[wrong][0].tolist())}; choose others."
+        )
+    return listed.astype(np.intp)
+
+
+def varying_pairs(pairs: Any, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
+    """Return pairs (p, 2) and their correlations (p,), all of which have an ellipse.
+
+    Raises:
+        InputError: No such components; or a constant one; or two that are multiples.
+    """
+    listed = check_pairs(pairs, moments.d)
+    i, j = listed.T
+    r = moments.correlation()[i, j]
+    flat = (1.0 - r**2 <= _COLLINEAR) | moments.constant[i] | moments.constant[j]
+    if flat.any():
+        raise InputError(
+            "a pair must vary in two directions, got a constant component or multiples of one "
+            f"another in {tuple(listed[flat][0].tolist())}; leave that pair out."
+        )
+    return listed, r
+
+
 class _Standardise:
     """Components with mean 0 and variance 1; the mean's part below float32 is taken off after."""
 
@@ -337,32 +381,6 @@ def _usable_pairs(moments: Moments) -> tuple[np.ndarray, np.ndarray]:
     r = moments.correlation()[i, j]
     usable = (1.0 - r**2 > _COLLINEAR) & ~moments.constant[i] & ~moments.constant[j]
     return np.stack([i[usable], j[usable]], axis=1), r[usable]
-
-
-def _chosen(pairs: Any, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
-    listed = np.asarray(pairs)
-    if listed.size == 0:
-        listed = np.empty((0, 2), dtype=np.intp)
-    if listed.ndim != 2 or listed.shape[1] != 2 or listed.dtype.kind not in "iu":
-        raise InputError(
-            f"pairs must be integers of shape (p, 2), got {listed.dtype} of shape {listed.shape}; "
-            "pass a list like [(0, 1), (0, 2)]."
-        )
-    i, j = listed.T
-    wrong = (i == j) | (listed < 0).any(axis=1) | (listed >= moments.d).any(axis=1)
-    if wrong.any():
-        raise InputError(
-            f"a pair must be two different components from 0 to {moments.d - 1}, got "
-            f"{tuple(listed[wrong][0].tolist())}."
-        )
-    r = moments.correlation()[i, j]
-    flat = (1.0 - r**2 <= _COLLINEAR) | moments.constant[i] | moments.constant[j]
-    if flat.any():
-        raise InputError(
-            "a pair must vary in two directions, got a constant component or multiples of one "
-            f"another in {tuple(listed[flat][0].tolist())}; leave that pair out."
-        )
-    return listed.astype(np.intp), r
 
 
 def _count(

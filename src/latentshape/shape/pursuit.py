@@ -21,8 +21,9 @@ of :math:`\mathrm{E}\,|y|^2 y y^T` (extreme kurtosis) and of :math:`\mathrm{E}\,
 
 .. math:: w \leftarrow \mathrm{E}\, y\, g(w^T y) - w\, \mathrm{E}\, g'(w^T y), \qquad |w| = 1,
 
-half of them with :math:`g = x^2` (skewness), half with :math:`g = \tanh x` (log-cosh: tails and humps),
-then both rounds once more orthogonally to what was found.
+with :math:`g = x^2` (skewness), with :math:`g = \tanh x` (log-cosh: tails and humps), and with
+:math:`g = x^3` (kurtosis: climbs from further away, but is led astray by far codes) and then tanh; and
+all of it once more orthogonally to what was found.
 
 *What can be found.* A direction that nothing in mean and covariance betrays must first stand out of
 the noise of a start. Skewness κ₃ does so from about :math:`n \approx 20\, d / \kappa_3^2` codes. A
@@ -37,27 +38,38 @@ References:
     https://doi.org/10.1109/72.761722
 """
 
-__all__ = ["LeastGaussian", "least_gaussian_directions", "negentropy", "pursuit_null"]
+__all__ = [
+    "LeastGaussian",
+    "least_gaussian_directions",
+    "least_gaussian_stream",
+    "negentropy",
+    "null_index",
+]
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from scipy import linalg
 
 from latentshape._checks import check_codes, check_count, check_seed, row_blocks
+from latentshape.errors import InputError
 from latentshape.shape.moments import Moments, MomentSums
+from latentshape.shape.streaming import stream
 from latentshape.shape.whitening import Whitening
 
 HELD_OUT_ROWS = 20_000
 """Codes kept for judging, at most; half of them if there are fewer than twice as many."""
 
 _CANDIDATES = 16  # of many starts, those improved; twice as many are judged in the end
+_MIN_CODES = 16
+_CODES_PER_CANDIDATE = 8  # held-out ones, at least
 _EXTREMES = 4  # eigenvectors taken from either end
 _RANDOM = 128
-_ITERATIONS = 20
-_KEPT_BYTES = 40 * 2**20
+_ITERATIONS = 15
+_KEPT_BYTES = 32 * 2**20
 _K1 = 36 / (8 * np.sqrt(3) - 9)
 _K2 = 24 / (16 * np.sqrt(3) - 27)
 
@@ -91,7 +103,7 @@ def least_gaussian_directions(
     """Find directions in which codes (n, d) look least Gaussian.
 
     The shadows of the directions returned are uncorrelated. Codes are read block by block; up to
-    40 MiB of them are kept for the iterations.
+    32 MiB of them are kept for the iterations.
 
     Args:
         y: Codes, whitened or not (see above), n > 2 (d + 1).
@@ -100,7 +112,8 @@ def least_gaussian_directions(
         starts: Further directions to start from, shape (m, d).
 
     Raises:
-        InputError: The covariance of the codes that pursuit uses has no inverse.
+        InputError: There are too few codes, or the covariance of those that pursuit uses has no
+            inverse.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -111,29 +124,56 @@ def least_gaussian_directions(
         >>> round(abs(float(found.directions[0] @ turn[0])), 1)
         1.0
     """
-    y = check_codes(y, name="y", min_samples=4, finite=False)
-    count = check_count(count, name="count")
-    pursued, judged = _split(len(y), seed)
-    moments = _moments_of_part(y, pursued)
-    whitening = Whitening(moments)
+    y = check_codes(y, name="y", finite=False)
     if starts is not None:
         starts = check_codes(starts, name="starts", min_samples=1, latent_dim=y.shape[1])
+    return least_gaussian_stream(lambda: row_blocks(y), len(y), count, seed, starts=starts)
+
+
+def least_gaussian_stream(
+    read: Callable[[], Iterable[np.ndarray]],
+    n: int,
+    count: int = 8,
+    seed: int = 0,
+    *,
+    starts: np.ndarray | None = None,
+) -> LeastGaussian:
+    """Find directions in which n codes that are read in blocks look least Gaussian.
+
+    Args:
+        read: Starts a read: returns the blocks of codes, shapes (rows, d). It is called five times
+            and gives the same codes each time (as `GaussianControl.blocks` does).
+        n: How many codes there are.
+        count: How many directions; at most d are returned.
+        seed: Which codes are held out, and the random starts.
+        starts: Further directions to start from, shape (m, d).
+    """
+    count = check_count(count, name="count")
+    if n < _MIN_CODES:
+        raise InputError(f"projection pursuit needs at least {_MIN_CODES} codes, got {n}.")
+    judged = _held_out(n, seed)
+    moments = _moments_of(_part(read(), ~judged))
+    if moments.n <= moments.d + 1:
+        raise InputError(
+            f"projection pursuit needs n > 2 (d + 1), got {n} codes of dimension {moments.d}; use more "
+            "codes or fewer components."
+        )
+    whitening = Whitening(moments)
 
     def blocks() -> Iterator[np.ndarray]:
-        return whitening.blocks(_part(y, pursued))
+        return whitening.blocks(_part(read(), ~judged))
 
-    w = _pursue(blocks, _first_directions(whitening, moments, starts), int(pursued.sum()), seed)
-    shadows = np.concatenate([whitening(block) @ w.T for block in _part(y, judged)])
+    w = _pursue(blocks, _first_directions(whitening, moments, starts), moments.n, seed)
+    w = w[: max(1, int(judged.sum()) // _CODES_PER_CANDIDATE)]
+    shadows = np.concatenate([whitening(block) @ w.T for block in _part(read(), judged)])
     shadows, mixing = _uncorrelated(shadows)
     index = negentropy(shadows)
     best = np.argsort(-index, kind="stable")[:count]
-    skewness = (shadows**3).mean(axis=0)[best]
-    kurtosis = (shadows**4).mean(axis=0)[best] - 3.0
+    skewness = (shadows**3).mean(axis=0, dtype=np.float64)[best]
+    kurtosis = (shadows**4).mean(axis=0, dtype=np.float64)[best] - 3.0
     found = whitening.matrix @ (w.T @ mixing)[:, best]
     found /= np.linalg.norm(found, axis=0)
-    return LeastGaussian(
-        found.T, index[best], skewness, kurtosis, int(pursued.sum()), int(judged.sum()), len(w)
-    )
+    return LeastGaussian(found.T, index[best], skewness, kurtosis, moments.n, len(shadows), len(w))
 
 
 def negentropy(x: np.ndarray) -> np.ndarray:
@@ -142,7 +182,7 @@ def negentropy(x: np.ndarray) -> np.ndarray:
     Example:
         >>> coin = np.array([-1.0, 1.0])  # k2 (exp(-1/2) - sqrt(1/2))^2
         >>> round(float(negentropy(coin)), 4)
-        0.3402
+        0.3406
     """
     bell = np.exp(-0.5 * np.square(x))
     odd = (x * bell).mean(axis=0, dtype=np.float64)
@@ -150,42 +190,39 @@ def negentropy(x: np.ndarray) -> np.ndarray:
     return _K1 * odd**2 + _K2 * even**2
 
 
-def pursuit_null(n_held_out: int, candidates: int, replicates: int, seed: int = 0) -> np.ndarray:
-    """Draw the largest held-out index of Gaussian codes, shape (replicates,).
+def null_index(n_held_out: int, candidates: int, seed: int | tuple[int, ...] = 0) -> float:
+    """Draw the largest held-out index of Gaussian codes under pursuit.
 
     Directions found on other codes are fixed directions to the held-out ones, whatever their
     dimension and however hard was sought: shadows of Gaussian codes along m of them, made
     uncorrelated, are a whitened (n, m) Gaussian draw. So the law is exact, and cheap.
     """
-    drawn = np.empty(replicates)
-    for i in range(replicates):
-        rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, i))))
-        noise = rng.standard_normal((n_held_out, candidates), dtype=np.float32)
-        drawn[i] = negentropy(_uncorrelated(noise)[0]).max()
-    return drawn
+    rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed)))
+    noise = rng.standard_normal((n_held_out, candidates), dtype=np.float32)
+    return float(negentropy(_uncorrelated(noise)[0]).max())
 
 
-def _split(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows pursuit uses and which judge, as two boolean arrays (n,)."""
+def _held_out(n: int, seed: int) -> np.ndarray:
+    """Which of n rows judge; pursuit uses the others."""
     rng = np.random.default_rng(check_seed(seed))
     judged = np.zeros(n, dtype=bool)
     judged[rng.choice(n, min(n // 2, HELD_OUT_ROWS), replace=False)] = True
-    return ~judged, judged
+    return judged
 
 
-def _part(z: np.ndarray, chosen: np.ndarray) -> Iterator[np.ndarray]:
+def _part(blocks: Iterable[np.ndarray], chosen: np.ndarray) -> Iterator[np.ndarray]:
     start = 0
-    for block in row_blocks(z):
+    for block in blocks:
         rows = chosen[start : start + len(block)]
         start += len(block)
         if rows.any():
             yield block if rows.all() else block[rows]
 
 
-def _moments_of_part(z: np.ndarray, chosen: np.ndarray) -> Moments:
-    sums = MomentSums(np.asarray(z[:1024], dtype=np.float64).mean(axis=0))
-    for block in _part(z, chosen):
-        sums.update(block)
+def _moments_of(blocks: Iterator[np.ndarray]) -> Moments:
+    first = next(blocks)
+    sums = MomentSums(first.mean(axis=0, dtype=np.float64))
+    stream(chain([first], blocks), sums)
     return sums.result()
 
 
@@ -218,8 +255,11 @@ def _pursue(
         loose = loose[np.argsort(-_index_along(kept, loose), kind="stable")[:_CANDIDATES]]
         # What moments point to may be far from it yet, and is not asked for its index.
         loose = np.concatenate([_orthogonal_to(found, pointed), loose])
+        skewed, humped, cubed = (
+            _fixed_point(kept, loose, found, contrast) for contrast in (_skew, _tanh, _cube)
+        )
         moved = np.concatenate(
-            [loose, _fixed_point(kept, loose, found, _skew), _fixed_point(kept, loose, found, _tanh)]
+            [loose, skewed, humped, cubed, _fixed_point(kept, cubed, found, _tanh)]
         )
         order = np.argsort(-_index_along(kept, moved), kind="stable")
         found = _extend(found, moved[order])
@@ -268,8 +308,13 @@ def _index_along(kept: list[np.ndarray], w: np.ndarray) -> np.ndarray:
 
 
 def _skew(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """g = x² and its mean derivative, 0 for a centred x."""
+    """Return g = x² and its mean derivative, 0 for a centred x."""
     return np.square(x), np.zeros(x.shape[1])
+
+
+def _cube(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    squared = np.square(x)
+    return squared * x, 3 * squared.sum(axis=0, dtype=np.float64)
 
 
 def _tanh(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -332,5 +377,7 @@ def _uncorrelated(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centred, standardised, uncorrelated shadows (n, m), each new in what those before lack."""
     centred = x - x.mean(axis=0, dtype=np.float64).astype(x.dtype)
     cov = (centred.T @ centred).astype(np.float64) / len(x)
-    mixing = linalg.solve_triangular(linalg.cholesky(cov, lower=True), np.eye(x.shape[1]), lower=True).T
+    mixing = linalg.solve_triangular(
+        linalg.cholesky(cov, lower=True), np.eye(x.shape[1]), lower=True
+    ).T
     return centred @ mixing.astype(x.dtype), mixing

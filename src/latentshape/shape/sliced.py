@@ -46,7 +46,7 @@ SLICED_TESTS = ("ks", "cvm", "ad", "ep")
 _BINS = 4096
 _SPAN = 6.0
 _KNOTS = np.arange(1, 18) / 4
-_TABLE_ROWS = 64  # directions whose tables are worked out together, so that they stay in cache
+_TABLE_ROWS = 64  # directions taken together, so that their tables stay in cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class SlicedTests:
 
 
 class SlicedHistograms:
-    """Accumulate the histograms of whitened codes along directions, in memory K x 4098 numbers.
+    """Accumulate the histograms of whitened codes along directions, in memory for K x 4098 counts.
 
     Args:
         directions: Unit directions as rows, shape (K, d).
@@ -91,29 +91,30 @@ class SlicedHistograms:
     def __init__(self, directions: np.ndarray) -> None:
         self.directions = np.asarray(directions, dtype=np.float32)
         self.n = 0
-        cells = np.arange(len(self.directions), dtype=np.intp) * (_BINS + 2)
-        self._offsets = cells[:, None] + 1
-        self._counts = np.zeros(len(cells) * (_BINS + 2), dtype=np.int64)
+        self._counts = np.zeros((len(self.directions), _BINS + 2), dtype=np.int32)
 
     def update(self, block: np.ndarray) -> None:
         """Count a block of whitened codes, shape (rows, d)."""
         self.n += len(block)
-        place = self.directions @ block.T.astype(np.float32, copy=False)
-        place += np.float32(_SPAN)
-        place *= np.float32(_BINS / (2 * _SPAN))
-        np.floor(place, out=place)
-        np.clip(place, -1, _BINS, out=place)
-        # One flat table for all directions, with a cell for what lies below and one for above.
-        flat = place.astype(np.intp)
-        flat += self._offsets
-        self._counts += np.bincount(flat.ravel(), minlength=len(self._counts))
+        columns = block.T.astype(np.float32, copy=False)
+        for start in range(0, len(self.directions), _TABLE_ROWS):
+            place = self.directions[start : start + _TABLE_ROWS] @ columns
+            place += np.float32(_SPAN)
+            place *= np.float32(_BINS / (2 * _SPAN))
+            np.floor(place, out=place)
+            np.clip(place, -1, _BINS, out=place)
+            # One flat table for these directions, with a cell for what lies below and one above.
+            flat = place.astype(np.intp)
+            flat += np.arange(len(flat))[:, None] * (_BINS + 2) + 1
+            table = self._counts[start : start + _TABLE_ROWS]
+            added = np.bincount(flat.ravel(), minlength=table.size)
+            table += added.reshape(table.shape).astype(np.int32)
 
     def result(self) -> SlicedTests:
         """Return the statistics of all codes seen so far."""
-        counts = self._counts.reshape(len(self.directions), -1)
         parts = [
-            _from_counts(counts[start : start + _TABLE_ROWS], self.n)
-            for start in range(0, len(counts), _TABLE_ROWS)
+            _from_counts(self._counts[start : start + _TABLE_ROWS], self.n)
+            for start in range(0, len(self._counts), _TABLE_ROWS)
         ]
         return SlicedTests(self.n, *np.concatenate(parts, axis=1))
 

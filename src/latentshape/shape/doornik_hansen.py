@@ -97,7 +97,9 @@ class DoornikHansenSums:
             )
         why = singular_why(moments)
         if why is not None:
-            raise InputError(f"the Doornik-Hansen test needs an invertible covariance, but z {why}.")
+            raise InputError(
+                f"the Doornik-Hansen test needs an invertible covariance, but z {why}."
+            )
         values, vectors = linalg.eigh(moments.correlation())
         self._mean, self._std = moments.mean, moments.std
         self._root = (vectors / np.sqrt(values)) @ vectors.T

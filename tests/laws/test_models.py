@@ -128,10 +128,10 @@ def test_series_96_is_the_network_of_the_experiments():
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_builds_and_maps_back(preset):
     config = make_config(preset)
-    size = config.data.size
+    shape = (1, config.data.channels, config.data.size, config.data.size)
     with torch.inference_mode():
         model = build_model(config).eval()
-        assert model.decode(model.encode(torch.zeros(1, 3, size, size))).shape == (1, 3, size, size)
+        assert model.decode(model.encode(torch.zeros(shape))).shape == shape
 
 
 def test_leaky_relu_has_the_slope_that_was_asked_for():

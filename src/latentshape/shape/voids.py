@@ -122,7 +122,9 @@ class NearestNeighbours:
         limit[known == 0.0] = -np.inf  # nothing is nearer, and a later row loses a tie
         limit = np.nextafter(limit.astype(np.float32), np.float32(np.inf))
         # What overflowed compares false, and is looked at too.
-        query, row = np.nonzero(~(scores > limit[:, None]))
+        far = scores > limit[:, None]
+        near = np.flatnonzero(np.logical_not(far, out=far))  # a flat search is many times quicker
+        query, row = np.divmod(near, scores.shape[1])
         return query, row
 
     def _refined(self, part: np.ndarray, query: np.ndarray, row: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ def mardia(x):
     return (products**3).mean(), (np.diag(products) ** 2).mean()
 
 
-@pytest.mark.parametrize("offset", [0.0, 200.0])
+@pytest.mark.parametrize("offset", [0.0, 200.0, 2e4])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_each_pair_has_mardias_numbers(dtype, offset):
     z = cloud(n=350, offset=offset).astype(dtype)

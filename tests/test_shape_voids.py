@@ -55,18 +55,19 @@ def test_neither_offset_nor_scale_costs_a_neighbour(offset, scale):
     assert distances == pytest.approx(wanted * scale, rel=1e-6)
 
 
-def test_what_float32_cannot_tell_apart_is_told_apart():
-    """Distances that differ in the ninth digit, planted far from the origin of the cloud."""
+@pytest.mark.parametrize("places", [[8500, 17, 4096, 300], [40, 30, 20, 10]])
+def test_what_float32_cannot_tell_apart_is_told_apart(places):
+    """Distances that differ in the ninth digit, planted far from the centre of the cloud."""
     rng = np.random.default_rng(2)
     z = rng.standard_normal((9000, 16))
     query = 3.0 * np.ones((1, 16))
-    steps = np.array([8500, 17, 4096, 300])  # from the nearest to the farthest of the four
-    for place, row in enumerate(steps):
+    for k, row in enumerate(places):  # from the nearest to the farthest of the four
         z[row] = query
-        z[row, place] += 0.5 * (1 + 1e-9 * place)
-    distances, rows = nearest_neighbours(query, z, 4)
-    assert rows[0].tolist() == steps.tolist()
-    assert (np.diff(distances[0]) > 0).all()
+        z[row, k] += 0.5 * (1 + 1e-9 * k)
+    for k in (1, 2, 3, 4):
+        distances, rows = nearest_neighbours(query, z, k)
+        assert rows[0].tolist() == places[:k]
+        assert (np.diff(distances[0]) > 0).all()
 
 
 def test_of_equal_distances_the_lower_row_is_first():

@@ -45,7 +45,7 @@ from latentshape.shape.screening import check_pairs
 
 _SPAN = 5.0
 _MAX_BINS = 2048
-_ROWS_AT_ONCE = 65_536
+_ROWS_AT_ONCE = 32_768
 _KERNEL_REACH = 5.0
 # Linear binning is off by about 0.06 c^-2 n^-1/3 of the peak, c the kernel's shorter half-axis in
 # cells. That is 2e-4 where a cell measures 0.058 of the plane's own shorter axis, whatever n.

@@ -68,8 +68,9 @@ _MIN_CODES = 16
 _CODES_PER_CANDIDATE = 8  # held-out ones, at least
 _EXTREMES = 4  # eigenvectors taken from either end
 _RANDOM = 128
+_TOGETHER = 128  # directions looked along at a time
 _ITERATIONS = 15
-_KEPT_BYTES = 32 * 2**20
+_KEPT_BYTES = 20 * 2**20
 _K1 = 36 / (8 * np.sqrt(3) - 9)
 _K2 = 24 / (16 * np.sqrt(3) - 27)
 
@@ -103,7 +104,7 @@ def least_gaussian_directions(
     """Find directions in which codes (n, d) look least Gaussian.
 
     The shadows of the directions returned are uncorrelated. Codes are read block by block; up to
-    32 MiB of them are kept for the iterations.
+    20 MiB of them are kept for the iterations.
 
     Args:
         y: Codes, whitened or not (see above), n > 2 (d + 1).
@@ -298,6 +299,9 @@ def _keep(blocks: Callable[[], Iterable[np.ndarray]], n: int) -> list[np.ndarray
 
 
 def _index_along(kept: list[np.ndarray], w: np.ndarray) -> np.ndarray:
+    if len(w) > _TOGETHER:
+        parts = [w[start : start + _TOGETHER] for start in range(0, len(w), _TOGETHER)]
+        return np.concatenate([_index_along(kept, part) for part in parts])
     odd, even, n = 0.0, 0.0, 0
     along = w.T.astype(np.float32)
     for block in kept:

@@ -96,7 +96,7 @@ def test_pvalues_are_ranks():
 def test_the_family_keeps_its_level_whatever_the_dependence(copies):
     """Dependent and very skewed statistics, 19 replicates: alarm at the 5 % level in 5 % of sets."""
     rng = np.random.default_rng(0)
-    alarms, sets = 0, 2000
+    alarms, sets = 0, 1000
     names = tuple(f"s{j}" for j in range(2 * copies))
     for _ in range(sets):
         base = rng.standard_normal((20, 2))

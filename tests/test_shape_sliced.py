@@ -52,7 +52,7 @@ def test_epps_pulley_is_the_closed_form_of_bhep_in_one_dimension(name):
     ("name", "bounds"), [("normal", 2e-4), ("t5", 2e-4), ("exponential", 6e-4)]
 )
 def test_histograms_are_near_the_sorted_statistics(name, bounds):
-    y = law(name, 100_000, 8)
+    y = law(name, 60_000, 8)
     near, exact = binned(y, np.eye(8)), sliced_tests(y, np.eye(8))
     assert np.abs(near.ks - exact.ks).max() < bounds
     for test in ("cvm", "ad", "ep"):

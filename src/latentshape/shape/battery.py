@@ -299,10 +299,11 @@ class _Simulated:
             rows = np.sort(rng.choice(len(z), self.n, replace=False))
         sample = np.asarray(z[rows])
         sample = sample.astype(np.float64 if sample.dtype == np.float64 else np.float32, copy=False)
+        observed = self(Whitening(Moments.of(sample))(sample))
         control = GaussianControl(moments, self.n, seed=self.seed, stream_id=3)
-        drawn = np.concatenate(list(control.blocks()))
-        observed, controlled = (self(Whitening(Moments.of(x))(x)) for x in (sample, drawn))
-        del sample, drawn
+        sample = np.concatenate(list(control.blocks()))
+        controlled = self(Whitening(Moments.of(sample))(sample))
+        del sample, control
         null = simulated_null(
             self.names,
             lambda i: self(whitened_draw(self.n, self.d, self.seed, i)),

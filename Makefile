@@ -46,7 +46,7 @@ $(VENV)/.python$(SYSTEM_SITE): constraints.txt
 	@touch $@
 
 $(VENV)/.demo$(SYSTEM_SITE): $(VENV)/.python$(SYSTEM_SITE) pyproject.toml
-	$(PIP) -e '.[faces,fast]' $(CONSTRAINTS)
+	$(PIP) -e '.[faces]' $(CONSTRAINTS)
 	@touch $@
 
 $(VENV)/.dev$(SYSTEM_SITE): $(VENV)/.demo$(SYSTEM_SITE)

@@ -28,7 +28,7 @@ HEAVY = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "jinja2", "s
 #: The codes' rooms: they know arrays, and nothing of pictures or networks.
 NUMPY_ONLY = {
     "samplers": {"_checks", "errors", "files", "shape"},
-    "shape": {"_checks", "errors", "samplers"},
+    "shape": {"_checks", "errors", "files", "samplers"},
 }
 
 

@@ -23,7 +23,7 @@ def mixed(white, seed=9, offset=2.0):
 def gaussian():
     rng = np.random.default_rng(0)
     both = mixed(rng.standard_normal((N + 4000, D)))
-    return measure(both[:N], held_out=both[N:])
+    return measure(both[:N], held_out=both[N:], deep=False)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def heavy():
     """Multivariate t with 8 degrees of freedom: elliptical, jointly far from normal."""
     rng = np.random.default_rng(1)
     radius = np.sqrt(8 / rng.chisquare(8, (N, 1)))
-    return measure(mixed(rng.standard_normal((N, D)) * radius))
+    return measure(mixed(rng.standard_normal((N, D)) * radius), deep=False)
 
 
 def by_sigma(record):
@@ -78,7 +78,7 @@ def test_two_sigma_is_the_blind_spot_of_pairs(heavy):
 
 def test_skewness_is_caught_by_the_components():
     rng = np.random.default_rng(2)
-    record = measure(rng.gamma(4.0, size=(N, D)))
+    record = measure(rng.gamma(4.0, size=(N, D)), deep=False)
     summary = record["component_summary"]
     assert summary["skewness_rms"] == pytest.approx(1.0, rel=0.05)
     assert summary["skewness_rms"] > 20 * summary["control"]["skewness_rms"]
@@ -91,7 +91,7 @@ def test_planted_pairs_and_dominant_components_are_found():
     z[:, 5] = -0.8 * z[:, 2] + 0.6 * z[:, 5]
     z[:, 40] *= 4
     z[:, 7] += 3
-    record = measure(z)
+    record = measure(z, deep=False)
     strongest = record["correlation"]["pairs"][0]
     assert (strongest["i"], strongest["j"]) == (2, 5)
     assert strongest["r"] == pytest.approx(-0.8, abs=0.02)
@@ -104,7 +104,7 @@ def test_planted_pairs_and_dominant_components_are_found():
 
 def test_a_cube_is_seen_as_a_thin_shell():
     rng = np.random.default_rng(4)
-    record = measure(rng.uniform(-1.5, 1.5, (N, D)))
+    record = measure(rng.uniform(-1.5, 1.5, (N, D)), deep=False)
     radius = record["radius"]
     assert radius["best_cube_b"] == pytest.approx(1.5, rel=1e-3)
     assert radius["std"] == pytest.approx(radius["cube"]["std"], rel=0.03)

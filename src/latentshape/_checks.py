@@ -14,6 +14,7 @@ __all__ = [
     "check_positive",
     "check_seed",
     "check_seeds",
+    "finite_rows",
     "row_blocks",
 ]
 
@@ -208,20 +209,20 @@ def _check_shape(z: np.ndarray, name: str, min_samples: int, latent_dim: int | N
         )
 
 
-def _check_finite(z: np.ndarray, name: str) -> None:
+def finite_rows(z: np.ndarray) -> np.ndarray:
+    """Which rows of codes (n, d) hold neither NaN nor infinite values, shape (n,), bool."""
     if z.dtype.kind != "f":
-        return
-    bad: list[int] = []
-    count = 0
-    for start in range(0, len(z), BLOCK_ROWS):
-        finite = np.isfinite(z[start : start + BLOCK_ROWS])
-        if finite.all():
-            continue
-        rows = np.flatnonzero(~finite.all(axis=1))
-        count += len(rows)
-        bad.extend((start + rows[: 5 - len(bad)]).tolist())
+        return np.ones(len(z), dtype=bool)
+    starts = range(0, len(z), BLOCK_ROWS)
+    blocks = [np.isfinite(z[start : start + BLOCK_ROWS]).all(axis=1) for start in starts]
+    return np.concatenate(blocks) if blocks else np.ones(0, dtype=bool)
+
+
+def _check_finite(z: np.ndarray, name: str) -> None:
+    bad = np.flatnonzero(~finite_rows(z))
+    count = len(bad)
     if count:
-        listed = ", ".join(map(str, bad)) + (", ..." if count > len(bad) else "")
+        listed = ", ".join(map(str, bad[:5])) + (", ..." if count > 5 else "")
         raise InputError(
             f"{name} must be finite, got NaN or infinite values in {count} of {len(z)} rows "
             f"({listed}); drop them with {name}[np.isfinite({name}).all(axis=1)]."

@@ -126,6 +126,11 @@ def _parser() -> _Parser:
     sub = verb("analyze", "measure the codes: shape.json and figures", run=False)
     sub.add_argument("codes", metavar="RUN|codes.npy", type=Path, help="a run, or any (n, d) array")
     sub.add_argument("--out", type=Path, help="where to write, for an array [beside it]")
+    sub.add_argument(
+        "--drop",
+        action="store_true",
+        help="leave out codes with NaN or infinite values, for an array",
+    )
     sub = verb("sample", "draw new codes and decode them")
     sub.add_argument("--sampler", default="gaussian", help=f"{', '.join(SAMPLERS)} [gaussian]")
     sub.add_argument("-n", type=int, default=64, metavar="N", help="how many pictures [64]")
@@ -249,7 +254,7 @@ def _analyze(given: argparse.Namespace) -> None:
     from latentshape.codes import load_array
 
     out = given.out or given.codes.with_suffix("")
-    pipeline.analyze_codes(load_array(given.codes), out)
+    pipeline.analyze_codes(load_array(given.codes), out, drop=given.drop)
     print(out / "shape.json")
 
 

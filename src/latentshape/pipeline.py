@@ -153,15 +153,36 @@ def encode_run(run: RunFolder, spec: str | None = None) -> Path:
     return run.codes_path
 
 
-def analyze_codes(z: np.ndarray, out: Path, held_out: np.ndarray | None = None) -> dict[str, Any]:
-    """``shape.json`` and the figures of any codes (n, d), without a model."""
+def analyze_codes(
+    z: np.ndarray, out: Path, held_out: np.ndarray | None = None, *, drop: bool = False
+) -> dict[str, Any]:
+    """``shape.json`` and the figures of any codes (n, d), without a model.
+
+    Args:
+        z: Codes, an array or memory map.
+        out: The folder to write into.
+        held_out: Codes of other images.
+        drop: Leave out rows with NaN or infinite values, and say how many, instead of refusing them.
+    """
     from latentshape import plots, shape
-    from latentshape._checks import check_codes
+    from latentshape._checks import check_codes, finite_rows
+    from latentshape.data.cache import NULLS, cache_folder
 
     z = check_codes(z, finite=False)
+    dropped = 0
+    if drop:
+        finite = finite_rows(z)
+        dropped = int((~finite).sum())
+        if dropped:
+            say(f"  note: {dropped:,} of {len(z):,} codes are not finite and left out")
+            z = check_codes(np.asarray(z[finite]), finite=False)
     reads = 4 * len(z) + (2 * len(held_out) if held_out is not None else 0)
     with bar(reads, "measuring", unit="rows") as progress:
-        record = shape.measure(z, held_out=held_out, progress=progress.update)
+        record = shape.measure(
+            z, held_out=held_out, progress=progress.update, folder=cache_folder() / NULLS,
+            stage=progress.set_description_str,
+        )  # fmt: skip
+    record["dropped"] = dropped
     if not record["pca"]["eigenvalues"][0] > 0:
         raise InputError(
             f"All {len(z)} codes are equal: there is no shape to measure. Check what they were saved "
@@ -178,7 +199,26 @@ def analyze_run(run: RunFolder) -> dict[str, Any]:
 
     train, held_out = load_codes(run, "train"), load_codes(run, "validation")
     with run.stage("analyze"):
-        return analyze_codes(train.z, run.path, held_out.z)
+        record = analyze_codes(train.z, run.path, held_out.z)
+        _picture_ends(run, train.z, record)
+        return record
+
+
+def _picture_ends(run: RunFolder, z: np.ndarray, record: dict[str, Any], each: int = 8) -> None:
+    """Decode the codes at both ends of the two least Gaussian directions: what deviates there?"""
+    from latentshape.decoding import decode_pixels
+    from latentshape.images import grid, save_png
+    from latentshape.models import load_model
+
+    directions = record["normality"]["least-gaussian"].get("directions")
+    if not directions or len(z) < 4 * each or not run.model_path.exists():
+        return
+    rows = []
+    for direction in directions[:2]:
+        order = np.argsort(np.asarray(z) @ np.asarray(direction, np.float32), kind="stable")
+        rows += [*order[:each], *order[-each:]]
+    sheet = grid(decode_pixels(load_model(run), np.asarray(z[np.array(rows)])), columns=each)
+    save_png(run.figures_path / "least-gaussian-ends.png", sheet)
 
 
 def fitted(run: RunFolder, name: str, options: dict[str, Any] | None = None) -> Sampler:

@@ -32,6 +32,7 @@ from latentshape.files import atomic_path, read_json, write_json
 from latentshape.progress import say
 
 __all__ = [
+    "NULLS",
     "CacheEntry",
     "build_entry",
     "cache_entries",
@@ -46,8 +47,8 @@ __all__ = [
 FORMAT = 3
 #: More unreadable files than this share of a dataset, and it is refused rather than thinned out.
 MAX_UNREADABLE = 0.05
-#: Of the contents' digests and of the locks, beside the entries.
-DIGESTS, LOCKS = "digests", "locks"
+#: Folders beside the entries: digests of contents, locks, simulated laws of test statistics.
+DIGESTS, LOCKS, NULLS = "digests", "locks", "nulls"
 
 
 @dataclass(frozen=True)
@@ -303,7 +304,7 @@ def cache_entries() -> list[dict[str, Any]]:
     folder = cache_folder()
     found = []
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name in (DIGESTS, LOCKS) or not path.is_dir():
+        if path.name in (DIGESTS, LOCKS, NULLS) or not path.is_dir():
             continue
         entry = _stored(path)
         facts: dict[str, Any] = {
@@ -320,7 +321,7 @@ def cache_entries() -> list[dict[str, Any]]:
 
 
 def clear_cache(keys: Sequence[str] = ()) -> int:
-    """Remove entries, and with all of them the remembered digests; return the bytes that became free.
+    """Remove entries, and with all of them what is remembered beside; return the bytes now free.
 
     Args:
         keys: Which entries, by the beginning of their key; none: everything.
@@ -338,7 +339,7 @@ def clear_cache(keys: Sequence[str] = ()) -> int:
             )
         chosen += fitting
     if not keys:
-        chosen += [DIGESTS, LOCKS]
+        chosen += [DIGESTS, LOCKS, NULLS]
     freed = 0
     for name in dict.fromkeys(chosen):
         freed += _size_of(folder / name)

@@ -1,14 +1,18 @@
 """Every statistic of a cloud in one record, as `shape.json` holds it.
 
-Two reads of the codes (moments; then all that needs them) and two of the control. The record is
-plain Python numbers; what is undefined is None, with a sentence under `why` beside it.
+Two reads of the codes (moments; then all that needs them), a third in PCA coordinates, and two of the
+control; then, one after the other, the parts that look at several components at once (`studying`) and the
+verdict. The record is plain Python numbers; what is undefined is None, with a sentence under `why` beside
+it.
 """
 
 __all__ = ["measure"]
 
 import math
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +44,8 @@ from latentshape.shape.radius import (
     cube_radius,
 )
 from latentshape.shape.streaming import Accumulator, Progress, stream
+from latentshape.shape.studying import study
+from latentshape.shape.verdict import verdict
 
 Record = dict[str, Any]
 
@@ -47,7 +53,15 @@ _NORMAL_HALF_WIDTH = math.sqrt(2 * math.log(2))
 
 
 def measure(
-    z: Any, *, seed: int = 0, held_out: Any = None, progress: Progress | None = None
+    z: Any,
+    *,
+    seed: int = 0,
+    held_out: Any = None,
+    deep: bool = True,
+    folder: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    stage: Callable[[str], Any] | None = None,
 ) -> Record:
     """Measure the shape of codes and of an equal-size Gaussian control.
 
@@ -59,16 +73,22 @@ def measure(
         seed: Which control draw.
         held_out: Codes of other images, shape (m, d), m >= 2; their Mahalanobis radii about the
             moments of `z` are then compared with the law of new codes.
-        progress: Called with the number of rows after each block; over a whole call these sum to
+        deep: Also ask what takes a minute: planes, origin, voids, joint law, tests of normality,
+            regions, and the verdict.
+        folder: Where simulated laws are kept for the next time; None: nowhere.
+        workers: Threads of the deep part; None for the processors there are, at most 4.
+        progress: Called with the number of rows after each block; over the first part these sum to
             4 n, or 4 n + 2 m with m held-out codes.
+        stage: Called with the name of each deep part before it begins.
 
     Returns:
         A dictionary for `json.dump`, with the keys n, d, seed, centre, components,
-        component_summary, correlation, pca, ellipses, radius, mahalanobis.
+        component_summary, correlation, pca, ellipses, radius, mahalanobis; and, if deep, planes,
+        origin, voids, joint_law, normality, regions, verdict.
 
     Example:
         >>> z = np.random.default_rng(0).standard_normal((2000, 3)) + [2.0, 0.0, 0.0]
-        >>> shape = measure(z)
+        >>> shape = measure(z, deep=False)
         >>> round(shape["centre"]["offset_sigma"], 1), shape["correlation"]["counts"]["0.1"]
         (1.9, 0)
     """
@@ -99,6 +119,12 @@ def measure(
         record["mahalanobis"]["held_out"] = _held_out(
             cloud, row_blocks(held_out), drawn, fresh.blocks(), progress
         )
+    if deep:
+        record |= study(
+            z, moments, record["correlation"]["pairs"], seed=seed, folder=folder,
+            workers=workers or min(os.cpu_count() or 1, 4), stage=stage or (lambda name: None),
+        )  # fmt: skip
+        record["verdict"] = verdict(record)
     return _plain(record)
 
 

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["coverage", "loss_curve", "mahalanobis_radius", "number_distribution", "plane",
-           "radius_and_cubes", "shape_figures", "spectrum"]  # fmt: skip
+__all__ = ["battery", "contours", "correlation_counts", "correlation_map", "coverage", "loss_curve",
+           "mahalanobis_radius", "number_distribution", "overlaid_curves", "plane", "quantiles",
+           "radius_and_cubes", "shadow", "shape_figures", "spectrum", "void_gaps"]  # fmt: skip
 
 CODES, CONTROL, LAW, ORIGIN, CENTRE = "#2b6cb0", "#dd8b2c", "#1a202c", "#c53030", "#1a202c"
 STYLE: Any = {
@@ -205,8 +206,16 @@ def radius_and_cubes(ax: Axes, z: np.ndarray, best_b: float) -> Axes:
 
 
 @styled
-def coverage(ax: Axes, rows: list[dict[str, Any]]) -> Axes:
-    """Observed minus expected share of codes inside the k sigma ellipses of pairs."""
+def coverage(
+    ax: Axes, rows: list[dict[str, Any]], predicted: dict[float, float] | None = None
+) -> Axes:
+    """Observed minus expected share of codes inside the k sigma ellipses of pairs.
+
+    Args:
+        ax: Where to draw.
+        rows: ``ellipses.coverage`` of the record.
+        predicted: By sigma, what an elliptical law with the codes' own radii would show.
+    """
     x = np.arange(len(rows))
     observed = [100 * (r["observed"] - r["expected"]) for r in rows]
     control = [
@@ -216,6 +225,10 @@ def coverage(ax: Axes, rows: list[dict[str, Any]]) -> Axes:
            yerr=[100 * r["std"] for r in rows], error_kw={"elinewidth": 0.8})  # fmt: skip
     ax.bar(x + 0.18, control, 0.36, color=CONTROL, label="Gaussian control",
            yerr=[100 * (r["control_std"] or 0) for r in rows], error_kw={"elinewidth": 0.8})  # fmt: skip
+    if predicted:
+        foretold = [100 * (predicted[r["sigma"]] - r["expected"]) for r in rows]
+        ax.plot(x, foretold, linestyle="none", marker="D", markersize=4, color=LAW,
+                markerfacecolor="white", label="foretold by the codes' radii")  # fmt: skip
     ax.axhline(0, color=LAW, linewidth=0.8)
     ax.set_xticks(x, [f"{r['sigma']:g}σ\n{100 * r['expected']:.1f} %" for r in rows])
     ax.set(
@@ -241,6 +254,141 @@ def correlation_counts(ax: Axes, record: dict[str, Any]) -> Axes:
     ax.set_xticks(x, [f"> {t}" for t in record["counts"]])
     ax.set(xlabel="|r|", ylabel="pairs", yscale="symlog", title="Correlated pairs of components")
     ax.set_ylim(0, max([1, *record["counts"].values()]) * 4)
+    ax.legend()
+    return ax
+
+
+@styled
+def quantiles(ax: Axes, qq: dict[str, Any]) -> Axes:
+    """Q-Q plot: Mahalanobis radii of the codes and of the control against the exact law."""
+    exact = np.array(qq["exact"])
+    ax.plot(exact[[0, -1]], exact[[0, -1]], color=LAW, linewidth=0.8, label="exact law")
+    if qq["control"] is not None:
+        ax.plot(exact, qq["control"], color=CONTROL, marker=".", markersize=4, linestyle="none",
+                label="Gaussian control")  # fmt: skip
+    ax.plot(
+        exact, qq["codes"], color=CODES, marker=".", markersize=4, linestyle="none", label="codes"
+    )
+    ax.set(xlabel="radius of a Gaussian's quantile", ylabel="radius of the same share",
+           title="Radius, quantile by quantile")  # fmt: skip
+    ax.legend()
+    return ax
+
+
+@styled
+def battery(ax: Axes, tests: dict[str, Any]) -> Axes:
+    """Each test's effect in units of its tolerance, codes and control, on a log scale."""
+    from latentshape.shape.battery import TESTS, TOLERANCES
+
+    names = [name for name in TESTS if tests[name]["statistic"] is not None][::-1]
+    y = np.arange(len(names))
+    floor = 1e-4
+    for colour, label, effects in (
+        (CONTROL, "Gaussian control", [tests[n]["control"]["effect"] for n in names]),
+        (CODES, "codes", [tests[n]["effect"] for n in names]),
+    ):
+        sizes = [max(abs(e) / TOLERANCES[n], floor) for e, n in zip(effects, names)]
+        ax.plot(sizes, y, linestyle="none", marker="o", markersize=5, color=colour, label=label)
+    rejected = tests["family"]["rejected"]
+    ax.set_yticks(y, [f"{n} *" if n in rejected else n for n in names])
+    ax.axvline(1, color=LAW, linewidth=0.8, linestyle="--")
+    ax.set(xscale="log", xlabel="|effect| / tolerance (right of 1: it matters;  * rejected)")  # fmt: skip
+    ax.set_title("Tests of normality", pad=20)
+    ax.grid(axis="y", color="#e2e8f0", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return ax
+
+
+@styled
+def shadow(ax: Axes, x: np.ndarray, title: str) -> Axes:
+    """Histogram of the codes along one direction, standardised, with the normal density."""
+    x = (x - x.mean()) / x.std()
+    edges = np.linspace(-6, 6, 97)
+    ax.hist(x, edges.tolist(), density=True, color=CODES, alpha=0.5)
+    ax.plot(edges, np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi), color=LAW, linewidth=1)
+    ax.set(yticks=[], xlabel="standard deviations", xlim=(-6, 6))
+    ax.set_title(title, fontsize=7.5)
+    return ax
+
+
+@styled
+def contours(ax: Axes, z: np.ndarray, moments: Moments, i: int, j: int) -> Axes:
+    """Highest-density contours that hold as much as the 1, 2, 3 sigma ellipses, over these."""
+    from latentshape.shape.density import density
+
+    found = density(z, i, j, moments=moments)
+    levels = found.levels((1.0, 2.0, 3.0))
+    ax.contourf(found.x, found.y, found.values.T, levels=24, cmap="Blues")
+    known = np.sort(levels[np.isfinite(levels)])
+    ax.contour(found.x, found.y, found.values.T, levels=known, colors=CODES, linewidths=0.9)
+    for sigma in (1, 2, 3):
+        curve = confidence_ellipse(moments, i, j, sigma)
+        ax.plot(*curve.T, color=LAW, linewidth=0.8, linestyle="--")
+    ax.plot(0, 0, marker="o", color=ORIGIN, markersize=4, linestyle="none")
+    spread = 4 * moments.std[[i, j]]
+    low, high = moments.mean[[i, j]] - spread, moments.mean[[i, j]] + spread
+    ax.set(xlim=(min(low[0], -0.2), max(high[0], 0.2)), ylim=(min(low[1], -0.2), max(high[1], 0.2)))
+    ax.set(xlabel=f"component {i}", ylabel=f"component {j}")
+    return ax
+
+
+@styled
+def correlation_map(ax: Axes, r: np.ndarray) -> Axes:
+    """Pearson coefficients of all pairs, components reordered so that correlated ones are neighbours."""
+    from scipy.cluster import hierarchy
+    from scipy.spatial.distance import squareform
+
+    distance = squareform(1 - np.abs(r), checks=False).clip(min=0)
+    order = hierarchy.leaves_list(
+        hierarchy.linkage(distance, "average", optimal_ordering=len(r) <= 300)
+    )
+    shown = ax.imshow(
+        r[np.ix_(order, order)], cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest"
+    )
+    ax.figure.colorbar(shown, ax=ax, label="r", shrink=0.85)
+    ax.set(xticks=[], yticks=[], title="Correlations, clustered by |r|",
+           xlabel=f"{len(r)} components, reordered")  # fmt: skip
+    return ax
+
+
+@styled
+def overlaid_curves(ax: Axes, record: dict[str, Any], chosen: list[int]) -> Axes:
+    """Gaussian fits of chosen components in one picture: dominant ones against all the others."""
+    columns = record["components"]
+    x = np.linspace(*_range_of(columns), 500)
+    for j, column in enumerate(columns):
+        if column["fit_std"] is None or column["fit_r2"] is None or not column["std"]:
+            continue
+        curve = np.exp(-0.5 * ((x - column["fit_mean"]) / column["fit_std"]) ** 2)
+        curve /= column["fit_std"] * np.sqrt(2 * np.pi)
+        special = j in chosen
+        ax.plot(x, curve, color=ORIGIN if special else "#a0aec0", linewidth=1.1 if special else 0.3,
+                alpha=0.9 if special else 0.5, zorder=2 if special else 1)  # fmt: skip
+    ax.axvline(0, color=LAW, linewidth=0.6, linestyle=":")
+    ax.set(yticks=[], xlabel="value", title="Fitted curves; dominant ones red")
+    return ax
+
+
+def _range_of(columns: list[dict[str, Any]]) -> tuple[float, float]:
+    """A stretch that shows every component's middle and most of each one's width."""
+    low = min(c["mean"] - 3 * c["std"] for c in columns)
+    high = max(c["mean"] + 3 * c["std"] for c in columns)
+    return (low, high) if high > low else (low - 1, high + 1)
+
+
+@styled
+def void_gaps(ax: Axes, places: list[dict[str, Any]]) -> Axes:
+    """Distance to the nearest code at five places, over the same in the Gaussian control."""
+    names = list(dict.fromkeys(p["place"] for p in places))
+    x = np.arange(len(names))
+    for shift, whitened, colour in ((-0.18, True, CODES), (0.18, False, "#90cdf4")):
+        by_name = {p["place"]: p["ratio"] for p in places if p["whitened"] == whitened}
+        ax.bar(x + shift, [by_name.get(n) or np.nan for n in names], 0.36, color=colour,
+               label="whitened" if whitened else "as they are")  # fmt: skip
+    ax.axhline(1, color=LAW, linewidth=0.8)
+    ax.set_xticks(x, [name.replace(" ", "\n") for name in names], fontsize=7)
+    ax.set(ylabel="nearest code, codes / control", title="Voids: gaps beside a Gaussian's")
     ax.legend()
     return ax
 
@@ -323,7 +471,76 @@ def shape_figures(record: dict[str, Any], z: np.ndarray, folder: Path) -> list[P
             ax.set_visible(False)
         keep("planes", made)
     if record["ellipses"]["coverage"]:
-        made, axes = figure(1, 1, width=4.8)
-        coverage(axes[0, 0], record["ellipses"]["coverage"])
+        radius = record.get("joint_law", {}).get("radius", {})
+        predicted = {r["sigma"]: r["predicted"] for r in radius.get("coverage", [])}
+        made, axes = figure(1, 2 if "qq" in radius else 1, width=7.6 if "qq" in radius else 4.8)
+        coverage(axes[0, 0], record["ellipses"]["coverage"], predicted)
+        if "qq" in radius:
+            quantiles(axes[0, 1], radius["qq"])
         keep("coverage", made)
+    if d >= 2:
+        made, axes = figure(1, 2, height=3.2)
+        correlation_map(axes[0, 0], moments.correlation())
+        overlaid_curves(
+            axes[0, 1], record, [j for j in chosen if record["components"][j]["dominant"]]
+        )
+        keep("correlation-map", made)
+    if "verdict" in record:
+        _deep_figures(record, z, moments, keep)
     return written
+
+
+def _deep_figures(
+    record: dict[str, Any], z: np.ndarray, moments: Moments, keep: Callable[[str, Figure], None]
+) -> None:
+    """Figures of the parts that `shape.studying` adds."""
+    planes = [(p["i"], p["j"]) for p in record["planes"].get("contours", [])
+              if p["plane"] == "components"][:6]  # fmt: skip
+    if planes:
+        rows = -(-len(planes) // 3)
+        made, axes = figure(rows, 3, height=2.5 * rows)
+        for ax in axes.flat[len(planes) :]:
+            ax.set_visible(False)
+        for ax, (i, j) in zip(axes.flat, planes):
+            contours(ax, z, moments, i, j)
+        keep("contours", made)
+    axes_of_pca = record["pca"]["axes"]
+    shown = min(8, len(axes_of_pca))
+    drawn = np.asarray(z[:DRAWN])
+    scores = PCA.of(moments).transform(drawn, shown)
+    rows = -(-shown // 4)
+    made, axes = figure(rows, 4, height=1.55 * rows + 0.3)
+    for ax in axes.flat[shown:]:
+        ax.set_visible(False)
+    for k in range(shown):
+        if scores[:, k].std() > 0:
+            shadow(
+                axes.flat[k],
+                scores[:, k],
+                f"PCA axis {k + 1}: kurtosis {_number(axes_of_pca[k]['excess_kurtosis'])}",
+            )
+    keep("pca-axes", made)
+    tests = record["normality"]
+    made, axes = figure(1, 2, height=3.2)
+    if any(tests[name]["statistic"] is not None for name in tests if name != "family"):
+        battery(axes[0, 0], tests)
+    else:
+        axes[0, 0].set_visible(False)
+    if "places" in record["voids"]:
+        void_gaps(axes[0, 1], record["voids"]["places"])
+    else:
+        axes[0, 1].set_visible(False)
+    keep("normality", made)
+    least = tests["least-gaussian"]
+    if least.get("directions"):
+        shown = min(4, len(least["directions"]))
+        made, axes = figure(1, shown, height=1.9)
+        for k in range(shown):
+            direction = np.asarray(least["directions"][k], drawn.dtype)
+            title = f"skew {least['skewness'][k]:.2f}, kurtosis {least['kurtosis'][k]:.2f}"
+            shadow(axes[0, k], drawn @ direction, title)
+        keep("least-gaussian", made)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -116,8 +116,8 @@ def _multivariate_normal(tests: Record) -> Record:
         return _decided(
             False,
             f"{len(rejected)} of {len(known)} tests reject, {len(beyond)} of them by more than their "
-            f"tolerance; farthest off is {worst}: effect {entry['effect']:.3g} (tolerance "
-            f"{battery.TOLERANCES[worst]:g}, control {entry['control']['effect']:.2g})",
+            f"tolerance; farthest off is {worst}: effect {_short(entry['effect'])} (tolerance "
+            f"{battery.TOLERANCES[worst]:g}, control {_short(entry['control']['effect'])})",
         )
     if rejected:
         return _decided(
@@ -126,6 +126,10 @@ def _multivariate_normal(tests: Record) -> Record:
     missing = len(battery.TESTS) - len(known)
     but = f" ({missing} could not be made)" if missing else ""
     return _decided(True, f"none of {len(known)} tests rejects at a family level of 1 %{but}")
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _regions(found: Record) -> Record:

@@ -389,7 +389,8 @@ def _true_radii(y: np.ndarray) -> np.ndarray:
     Taken about the moments of all *other* rows, because a far code draws its own moments to itself.
     Errors of the covariance, E, then still add :math:`u^T E u` to log R², of variance
     :math:`2 (d + 1) / (d + 2) \cdot \mathrm{E} R^4 / (d (d + 2) n)`, and those of the mean 4 / (d n):
-    taken off by shrinking, without which the radii of a thin shell would be all noise, and that noise depends on the direction.
+    taken off by shrinking, without which the radii of a thin shell would be all noise, and that noise
+    depends on the direction.
     """
     n, d = y.shape
     squared = np.einsum("ij,ij->i", y, y).astype(np.float64)

@@ -19,6 +19,7 @@ from latentshape import RunFolder
 from latentshape.files import read_json
 from latentshape.images import save_png
 from latentshape.report import cell, ordered, seconds
+from latentshape.shape.battery import TOLERANCES
 
 HERE = Path(__file__).parent
 STRIPS = ("real", "reconstruction", "gaussian", "cube")
@@ -160,6 +161,120 @@ def results(run: RunFolder) -> str:
     return "\n".join(lines)
 
 
+def cloud(run: RunFolder) -> str:
+    """The joint law of a run's codes: verdict, tests, contours, origin, voids; numbers only."""
+    shape = read_json(run.shape_path)
+    v, tests, joint = shape["verdict"], shape["normality"], shape["joint_law"]
+    answer = {True: "yes", False: "no", None: "undecided"}
+    lines = ["| question | verdict | why |", "|---|---|---|"]
+    for key, words in (
+        ("pairs_normal", "pairs normal?"),
+        ("elliptical", "elliptical?"),
+        ("multivariate_normal", "jointly normal?"),
+    ):
+        lines.append(f"| {words} | {answer[v[key]['value']]} | {v[key]['why']} |")
+    lines.append(f"| regions | {v['regions']['value']} | {v['regions']['why']} |")
+    lines += ["", "| test | n | statistic | effect | control's effect | tolerance |",
+              "|---|---|---|---|---|---|"]  # fmt: skip
+    for name, tolerance in TOLERANCES.items():
+        t = tests[name]
+        lines.append(
+            f"| {name} | {t['n_used']:,} | {t['statistic']:.4g} | {t['effect']:.3g} "
+            f"| {t['control']['effect']:.2g} | {tolerance:g} |"
+        )
+    lines += ["", "| departure from the fitted elliptical law | effect | null's | tolerance |",
+              "|---|---|---|---|"]  # fmt: skip
+    for name, t in joint["ellipticity"]["statistics"].items():
+        lines.append(
+            f"| {name} | {t['effect']:.2f} | {t['null_effect']:.2f} | {t['tolerance']:g} |"
+        )
+    rows = joint["radius"]["coverage"]
+    lines += [
+        "",
+        "| pairs inside | Gaussian | foretold by the radius | codes |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['sigma']:g}σ | {r['normal']:.4f} | {r['predicted']:.4f} | {r['observed']:.4f} |"
+        for r in rows
+    ]
+    t, blind = joint["radius"]["t"], joint["radius"]["blind_sigma"]
+    nu = "∞" if t["nu"] is None else f"{t['nu']:.1f} ± {t['nu_error']:.1f}"
+    planes = [c for c in shape["planes"]["contours"] if c["plane"] == "components"]
+    means = [
+        [sum(c[kind][k]["rms"] for c in planes) / len(planes) for kind in ("deviation", "control")]
+        for k in (0, 2, 4)
+        if all(c[kind][k]["rms"] is not None for c in planes for kind in ("deviation", "control"))
+    ]
+    gaps = {g["place"]: g["ratio"] for g in shape["voids"]["places"] if g["whitened"]}
+    slabs = shape["origin"]["planes"][0]["slabs"]
+    lines += [
+        "",
+        f"The radius as of a Student t: ν = {nu}"
+        + (f"; an elliptical cloud of this radius is blind at {blind:.2f}σ" if blind else "")
+        + f". Density contours are off their ellipses by {', '.join(f'{a:.0%}' for a, _ in means)} (rms over "
+        f"directions, at 1, 2, 3σ, mean of {len(planes)} notable planes; control "
+        f"{', '.join(f'{b:.0%}' for _, b in means)}). Nearest code over the control's: at the centre "
+        f"{gaps['centre']:.2f}, at the origin {gaps['origin']:.2f}, anywhere "
+        f"{gaps['anywhere']:.2f}. Codes with "
+        f"|x| ≤ {slabs[0]['b']:g} in all components but the two of the most correlated pair: "
+        f"{slabs[0]['count']} of {shape['n']:,} (control {slabs[0]['control']}).",
+    ]
+    return "\n".join(lines)
+
+
+def series(run: RunFolder) -> str:
+    """What the published experiments found on CelebA beside what this run's codes show."""
+    shape = read_json(run.shape_path)
+    counts, pairs = shape["correlation"]["counts"], shape["correlation"]["pairs"]
+    dominant = len(shape["component_summary"]["dominant"])
+    rows = {r["sigma"]: r for r in shape["ellipses"]["coverage"]}
+    cubes = shape["origin"]["cubes"]
+    slabs = [s for p in shape["origin"]["planes"] for s in p["slabs"] if s["b"] == 1.5]
+    share = [f"{s['count']}" for s in slabs]
+    axes = shape["pca"]["axes"]
+    table = [
+        ("codes, dimension", "170,000 x 256 (96 px)", f"{shape['n']:,} x {shape['d']}"),
+        ("dominant components", "20", f"{dominant}"),
+        (
+            "pairs with |r| above 0.1, 0.2, 0.3, 0.4, 0.5, 0.6 (of 32,640)",
+            "1456, 158, 44, 25, 16, 8 (on 5,000 codes)",
+            ", ".join(map(str, counts.values())),
+        ),
+        ("strongest correlation", "-0.846", f"{pairs[0]['r']:.3f}"),
+        ("cube of matching length", "b = 1.5 (1 to 2 usable)", f"b = {cubes[-1]['b']:.2f}"),
+        (
+            "codes with |x| ≤ 1.5 in all components but two",
+            "39 to 70 of 80,000, by pair",
+            f"{', '.join(share)} of {shape['n']:,}",
+        ),
+        (
+            "codes inside 1, 2, 3σ ellipses",
+            "70 to 90 % (2σ), about 97 % (3σ), by eye",
+            ", ".join(f"{rows[k]['observed']:.1%}" for k in (1.0, 2.0, 3.0))
+            + " (law: 39.3 %, 86.5 %, 98.9 %)",
+        ),
+        (
+            "components Gaussian",
+            "by eye, yes",
+            f"fits explain {shape['component_summary']['fit_r2_mean']:.4f} of the counts (control "
+            f"{shape['component_summary']['control']['fit_r2_mean']:.4f})",
+        ),
+        (
+            "principal axes Gaussian",
+            "by eye, yes",
+            "excess kurtosis of the first ten: "
+            + ", ".join(f"{a['excess_kurtosis']:.2f}" for a in axes[:10]),
+        ),
+        ("one region", "by eye, yes", f"{shape['verdict']['regions']['value']}"),
+        ("multivariate normal", "claimed, by pairs of ellipses", "no: see the tests above"),
+    ]
+    lines = ["| figure | the series | here |", "|---|---|---|"]
+    escape = str.maketrans({"|": "\\|"})
+    lines += [f"| {a.translate(escape)} | {b} | {c} |" for a, b, c in table]
+    return "\n".join(lines)
+
+
 def fill(path: Path, begin: str, text: str) -> None:
     """Replace what stands between ``begin`` and the next end marker."""
     found = re.sub(
@@ -177,7 +292,11 @@ def main() -> None:
     """Update the documents from the runs named on the command line."""
     for folder in sys.argv[1:]:
         run = RunFolder.open(folder)
-        fill(HERE / "results.md", f"<!-- run: {run.config().preset} -->", results(run))
+        preset = run.config().preset
+        fill(HERE / "results.md", f"<!-- run: {preset} -->", results(run))
+        fill(HERE / "results.md", f"<!-- cloud: {preset} -->", cloud(run))
+        if preset == "celeba-64":
+            fill(HERE / "results.md", "<!-- series -->", series(run))
         if read_json(run.dataset_path)["kind"] == "faces":
             save_png(HERE / "faces.png", picture(run))
             fill(

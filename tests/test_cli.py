@@ -558,3 +558,47 @@ def test_a_smaller_second_draw_leaves_no_picture_of_the_first(finished, tmp_path
     for n in ("5", "2"):
         assert main(["sample", str(finished.path), "-n", n, "--out", str(tmp_path)]) == 0
         assert len(list((tmp_path / "images").iterdir())) == int(n)
+
+
+# --- codes of any kind ----------------------------------------------------------------------------
+
+
+def test_codes_that_are_not_finite_are_counted_and_refused_or_dropped(tmp_path, capsys):
+    z = np.random.default_rng(0).standard_normal((400, 4)).astype(np.float32)
+    z[[3, 70], 1] = np.nan
+    z[100, 0] = np.inf
+    np.save(tmp_path / "z.npy", z)
+    assert main(["analyze", str(tmp_path / "z.npy"), "--out", str(tmp_path / "a")]) == 2
+    assert "3 of 400 rows (3, 70, 100)" in said(capsys)
+    assert not (tmp_path / "a").exists()
+    words = ["analyze", str(tmp_path / "z.npy"), "--out", str(tmp_path / "a"), "--drop"]
+    assert main(words) == 0
+    record = read(tmp_path / "a" / "shape.json")
+    assert (record["n"], record["dropped"]) == (397, 3)
+    assert "3 of 400 codes are not finite and left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda z: np.asfortranarray((z * 50).astype(np.int32)),
+        lambda z: np.concatenate([z, z[:, :1], np.ones((len(z), 1))], axis=1),
+        lambda z: z[:3].astype(np.float16),
+    ],
+    ids=["integers in Fortran order", "duplicate and constant", "n < d, float16"],
+)
+def test_odd_codes_give_a_record_without_a_silent_nan(change, tmp_path):
+    z = np.random.default_rng(0).standard_normal((150, 4)).astype(np.float32)
+    np.save(tmp_path / "z.npy", change(z))
+    assert main(["analyze", str(tmp_path / "z.npy"), "--out", str(tmp_path / "a")]) == 0
+    record = read(tmp_path / "a" / "shape.json")  # strict JSON: a NaN would not be readable
+    for question in ("pairs_normal", "elliptical", "multivariate_normal", "regions"):
+        assert record["verdict"][question]["why"]
+    assert list((tmp_path / "a" / "figures").glob("*.png"))
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (4,), (4, 2, 2), (0, 3), (5, 0)])
+def test_codes_of_no_such_shape_are_a_sentence(shape, tmp_path, capsys):
+    np.save(tmp_path / "z.npy", np.ones(shape))
+    assert main(["analyze", str(tmp_path / "z.npy"), "--out", str(tmp_path / "a")]) == 2
+    assert "got" in said(capsys)

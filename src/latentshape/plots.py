@@ -536,7 +536,7 @@ def _deep_figures(
         shown = min(4, len(least["directions"]))
         made, axes = figure(1, shown, height=1.9)
         for k in range(shown):
-            direction = np.asarray(least["directions"][k], drawn.dtype)
+            direction = np.asarray(least["directions"][k], np.float32)
             title = f"skew {least['skewness'][k]:.2f}, kurtosis {least['kurtosis'][k]:.2f}"
             shadow(axes[0, k], drawn @ direction, title)
         keep("least-gaussian", made)

@@ -33,7 +33,7 @@ Stage = Callable[[str], Any]
 #: Planes whose density is drawn and compared with ellipses; pairs that are listed.
 PLANES, LISTED = 6, 20
 #: Codes among which regions are looked for.
-REGION_CODES = 12_000
+REGION_CODES = 20_000
 #: A pair counts as an outlier of its own from this |b2 - 8| / 8 on, if significant among all pairs.
 OUTLIER = 0.25
 

@@ -33,6 +33,7 @@ check: $(VENV)/.dev$(SYSTEM_SITE)
 bench: $(VENV)/.bench$(SYSTEM_SITE)
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/shape.py
 
 install: $(VENV)/.demo$(SYSTEM_SITE)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from latentshape._checks import check_codes, check_seed, row_blocks
 from latentshape.shape.components import (
@@ -92,6 +93,21 @@ def measure(
         >>> round(shape["centre"]["offset_sigma"], 1), shape["correlation"]["counts"]["0.1"]
         (1.9, 0)
     """
+    # Two BLAS threads gain nothing on these products, and on a busy machine they wait for each other.
+    with threadpool_limits(1):
+        return _measure(z, seed, held_out, deep, folder, workers, progress, stage)
+
+
+def _measure(
+    z: Any,
+    seed: int,
+    held_out: Any,
+    deep: bool,
+    folder: Path | None,
+    workers: int | None,
+    progress: Progress | None,
+    stage: Callable[[str], Any] | None,
+) -> Record:
     seed = check_seed(seed)
     z = check_codes(z, finite=False)
     moments = Moments.of(z, progress=progress)

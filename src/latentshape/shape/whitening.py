@@ -53,6 +53,7 @@ class Whitening:
         self.mean = moments.mean
         self.factor = linalg.cholesky(moments.cov, lower=True)
         self.matrix = linalg.solve_triangular(self.factor, np.eye(moments.d), lower=True).T
+        self._matrices: dict[Any, np.ndarray] = {}
         diagonal = np.diag(self.factor)
         self._wide = diagonal.max() > _FLOAT32_CONDITION * diagonal.min()
 
@@ -60,9 +61,21 @@ class Whitening:
         """Whiten a block of codes (rows, d), in float32 or float64."""
         dtype = np.dtype(np.float64) if self._wide else block.dtype
         near = self.mean.astype(block.dtype)
-        y = np.subtract(block, near, dtype=dtype) @ self.matrix.astype(dtype)
-        y -= ((self.mean - near) @ self.matrix).astype(dtype)
+        centred = np.subtract(block, near, dtype=dtype, order="C")
+        # W is upper triangular, and half of a triangular product need not be formed. BLAS counts in
+        # columns: y' = W' x', in the place of x'.
+        multiply = linalg.get_blas_funcs("trmm", dtype=dtype)
+        y = multiply(1.0, self._in(dtype).T, centred.T, lower=1, overwrite_b=1).T
+        rest = (self.mean - near) @ self.matrix
+        if rest.any():
+            y -= rest.astype(dtype)
         return y
+
+    def _in(self, dtype: np.dtype) -> np.ndarray:
+        """W in this precision; made once."""
+        if dtype not in self._matrices:
+            self._matrices[dtype] = self.matrix.astype(dtype)
+        return self._matrices[dtype]
 
     def blocks(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Whiten block by block."""

@@ -115,3 +115,11 @@ def test_one_enormous_value_is_seen_and_not_blurred():
     assert scores["b"] == pytest.approx(expected)
     assert adjusted["a"] == 1 / 200
     assert adjusted["b"] > 0.3
+
+
+def test_a_folder_that_cannot_be_written_costs_no_result(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    null = simulated_null(
+        ("a",), lambda i: [float(i)], replicates=5, key="k", folder=tmp_path / "file" / "nulls"
+    )
+    assert null.mean("a") == 2.0

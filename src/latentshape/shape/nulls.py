@@ -22,6 +22,7 @@ References:
 
 __all__ = ["Null", "adjusted_pvalues", "simulated_null", "whitened_draw"]
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -125,7 +126,8 @@ def simulated_null(
     if path is None:
         _remember(key, null)
     else:
-        write_json(path, {"names": list(names), "values": null.values.tolist()})
+        with contextlib.suppress(OSError):  # what cannot be kept is made anew next time
+            write_json(path, {"names": list(names), "values": null.values.tolist()})
     return null
 
 

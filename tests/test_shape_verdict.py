@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from latentshape.samplers import SAMPLERS
 from latentshape.shape import measure
 from latentshape.shape.verdict import verdict
 
@@ -100,7 +101,11 @@ def test_the_verdict_names_what_was_planted(records, name):
 def test_the_sampler_follows_from_the_verdict(records):
     assert records("gaussian")["verdict"]["sampler"]["value"] == "gaussian"
     assert records("student")["verdict"]["sampler"]["value"] == "elliptical"
-    assert records("clusters")["verdict"]["sampler"]["value"] == "mixture"
+    clusters = records("clusters")["verdict"]["sampler"]
+    assert clusters["value"] == "elliptical"
+    assert "several centres" in clusters["why"]
+    for name in PLANTED:
+        assert records(name)["verdict"]["sampler"]["value"] in SAMPLERS
 
 
 def test_a_heavy_radius_hides_at_two_sigma_and_is_not_called_normal(records):
@@ -129,3 +134,54 @@ def test_too_few_codes_are_undecided_not_normal():
     record = measure(np.random.default_rng(0).standard_normal((5, 8)))
     assert record["verdict"]["multivariate_normal"]["value"] is None
     assert record["verdict"]["elliptical"]["value"] is None
+
+
+ODD = {
+    "one bimodal component": lambda y: np.column_stack(
+        [np.sign(y[:, 0]) + 0.3 * y[:, 0], y[:, 1:]]
+    ),
+    "one uniform component": lambda y: np.column_stack([special.ndtr(y[:, 0]), y[:, 1:]]),
+    "one skewed component": lambda y: np.column_stack([np.exp(0.3 * y[:, 0]), y[:, 1:]]),
+    "two quadrants": lambda y: np.column_stack([y[:, 0], np.abs(y[:, 1]) * np.sign(y[:, 0]), y[:, 2:]]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", ODD.values(), ids=ODD)
+def test_one_odd_pair_among_many_is_seen(change):
+    y = np.random.default_rng(0).standard_normal((8000, 12))
+    pairs = measure(change(y))["verdict"]["pairs_normal"]
+    assert pairs["value"] is False
+    assert "(0" in pairs["why"] or "sigma" in pairs["why"]
+
+
+def test_many_gaussian_codes_have_normal_pairs():
+    y = np.random.default_rng(0).standard_normal((20_000, 8))
+    said = measure(y)["verdict"]
+    assert said["pairs_normal"]["value"] is True
+    assert said["multivariate_normal"]["value"] is True
+
+
+@pytest.mark.parametrize("n", [5, 12, 30, 66, 100])
+def test_codes_barely_more_than_their_dimensions_are_measured(n):
+    record = measure(np.random.default_rng(0).standard_normal((n, 16)))
+    assert record["verdict"]["multivariate_normal"]["value"] is None
+    assert record["verdict"]["elliptical"]["value"] is None
+
+
+def test_a_component_that_hardly_ever_varies_stops_nothing():
+    z = np.random.default_rng(0).standard_normal((1000, 3))
+    z[:, 2] = 0
+    z[[3, 500], 2] = 1.0
+    record = measure(z)
+    assert record["verdict"]["pairs_normal"]["value"] is False
+    z = np.concatenate([z, z[:, :1], np.full((1000, 1), 4.0)], axis=1)
+    record = measure(z)  # a duplicate and a constant: the planes of the others are looked at
+    assert "kurtosis" in record["planes"]
+    assert record["verdict"]["multivariate_normal"]["value"] is None
+
+
+def test_an_offset_beyond_float32_and_an_outlier_stop_nothing():
+    y = np.random.default_rng(0).standard_normal((301, 3))
+    assert measure(y + 1e8)["verdict"]["regions"]["why"]
+    y[7] = 1e6
+    assert measure(y)["verdict"]["pairs_normal"]["why"]

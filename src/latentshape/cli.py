@@ -247,6 +247,10 @@ def _analyze(given: argparse.Namespace) -> None:
     from latentshape.runs import RunFolder
 
     if given.codes.is_dir():
+        if given.drop or given.out:
+            raise InputError(
+                "--drop and --out go with an array of codes; a run's results belong into its folder."
+            )
         run = RunFolder.open(given.codes)
         pipeline.analyze_run(run)
         print(run.shape_path)
@@ -254,6 +258,10 @@ def _analyze(given: argparse.Namespace) -> None:
     from latentshape.codes import load_array
 
     out = given.out or given.codes.with_suffix("")
+    if out.exists() and not out.is_dir():
+        raise InputError(
+            f"{out} is a file, where a folder for the results was to be. Give another --out."
+        )
     pipeline.analyze_codes(load_array(given.codes), out, drop=given.drop)
     print(out / "shape.json")
 

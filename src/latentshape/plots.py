@@ -383,9 +383,10 @@ def void_gaps(ax: Axes, places: list[dict[str, Any]]) -> Axes:
     names = list(dict.fromkeys(p["place"] for p in places))
     x = np.arange(len(names))
     for shift, whitened, colour in ((-0.18, True, CODES), (0.18, False, "#90cdf4")):
-        by_name = {p["place"]: p["ratio"] for p in places if p["whitened"] == whitened}
-        ax.bar(x + shift, [by_name.get(n) or np.nan for n in names], 0.36, color=colour,
-               label="whitened" if whitened else "as they are")  # fmt: skip
+        ratios = {p["place"]: p["ratio"] for p in places if p["whitened"] == whitened}
+        heights = [np.nan if ratios.get(n) is None else ratios[n] for n in names]
+        label = "whitened" if whitened else "as they are"
+        ax.bar(x + shift, heights, 0.36, color=colour, label=label)
     ax.axhline(1, color=LAW, linewidth=0.8)
     ax.set_xticks(x, [name.replace(" ", "\n") for name in names], fontsize=7)
     ax.set(ylabel="nearest code, codes / control", title="Voids: gaps beside a Gaussian's")
@@ -522,7 +523,8 @@ def _deep_figures(
     keep("pca-axes", made)
     tests = record["normality"]
     made, axes = figure(1, 2, height=3.2)
-    if any(tests[name]["statistic"] is not None for name in tests if name != "family"):
+    tested = any(tests[name]["statistic"] is not None for name in tests if name != "family")
+    if tested:
         battery(axes[0, 0], tests)
     else:
         axes[0, 0].set_visible(False)
@@ -530,7 +532,8 @@ def _deep_figures(
         void_gaps(axes[0, 1], record["voids"]["places"])
     else:
         axes[0, 1].set_visible(False)
-    keep("normality", made)
+    if tested or "places" in record["voids"]:
+        keep("normality", made)
     least = tests["least-gaussian"]
     if least.get("directions"):
         shown = min(4, len(least["directions"]))

@@ -16,6 +16,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +48,8 @@ __all__ = [
 FORMAT = 3
 #: More unreadable files than this share of a dataset, and it is refused rather than thinned out.
 MAX_UNREADABLE = 0.05
+#: What an entry is called, finished or being built: nothing else in the folder is ever touched.
+ENTRY_NAME = re.compile(r"[0-9a-f]{24}|\.[0-9a-f]{24}-[0-9a-f]{16}")
 #: Folders beside the entries: digests of contents, locks, simulated laws of test statistics.
 DIGESTS, LOCKS, NULLS = "digests", "locks", "nulls"
 
@@ -304,8 +307,8 @@ def cache_entries() -> list[dict[str, Any]]:
     folder = cache_folder()
     found = []
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name in (DIGESTS, LOCKS, NULLS) or not path.is_dir():
-            continue
+        if not ENTRY_NAME.fullmatch(path.name) or not path.is_dir():
+            continue  # whatever else lies there is not ours
         entry = _stored(path)
         facts: dict[str, Any] = {
             "key": path.name,

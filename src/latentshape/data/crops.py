@@ -63,6 +63,6 @@ def crop_box(
         left, top = (width - side) / 2, (height - side) / 2
     # Whole pixels, the same number both ways, never past an edge.
     whole = max(1, min(round(side), width, height))
-    x = min(max(math.floor(left), 0), width - whole)
-    y = min(max(math.floor(top), 0), height - whole)
+    x = math.floor(min(max(left, 0.0), width - whole))
+    y = math.floor(min(max(top, 0.0), height - whole))
     return x, y, x + whole, y + whole

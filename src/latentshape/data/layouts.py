@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import secrets
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -281,14 +283,14 @@ def make_faces(recipe: FaceRecipe, layout: str, out: Path, *, suffix: str = ".jp
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not empty. Choose another --out, or remove it.")
     files = FaceFiles(recipe, suffix)
-    building = out.with_name(f".{out.name}.part")
-    shutil.rmtree(building, ignore_errors=True)
+    out = Path(os.path.abspath(out))
+    building = out.with_name(f".{out.name}-{secrets.token_hex(8)}")
     try:
         building.mkdir(parents=True)
         LAYOUTS[layout](files, building)
-        if out.exists():
-            out.rmdir()
-        building.rename(out)
+        out.mkdir(exist_ok=True)  # it may be the current folder, which cannot be replaced
+        for part in building.iterdir():
+            part.rename(out / part.name)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return files

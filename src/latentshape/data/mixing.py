@@ -71,7 +71,11 @@ def mix(listings: Sequence[Listing], weights: Sequence[float]) -> Listing:
         if name in columns:
             notices.append(f"a column {name!r} would hide which source is whose: left out")
             continue
-        joined = _join([each.columns.get(name) for each in listings], sizes)
+        parts = [each.columns.get(name) for each in listings]
+        if name in ("label", "identity") and sum(part is not None for part in parts) > 1:
+            parts = _numbered_on(parts)
+            notices.append(f"{name!r} is numbered on from source to source: 1 here is not 1 there")
+        joined = _join(parts, sizes)
         if joined is None:
             notices.append(f"the column {name!r} differs in shape between the sources: left out")
         else:
@@ -98,6 +102,16 @@ def mix(listings: Sequence[Listing], weights: Sequence[float]) -> Listing:
         sources=tuple(sources),
         notices=notices,
     )
+
+
+def _numbered_on(parts: Sequence[np.ndarray | None]) -> list[np.ndarray | None]:
+    """The same numbers, those of each source above those of the sources before; -1 stays unknown."""
+    numbered: list[np.ndarray | None] = []
+    start = 0
+    for part in parts:
+        numbered.append(None if part is None else np.where(part < 0, part, part + start))
+        start += 0 if part is None else int(part.max(initial=-1)) + 1
+    return numbered
 
 
 def _names(kinds: Sequence[str]) -> list[str]:

@@ -126,6 +126,8 @@ def _decode_block(
             name = crop if isinstance(crop, str) else NAMES[crop[i]]
             box = None if boxes is None else boxes[i]
             square, picture = as_square(content, size, channels, name, box)
+        except MemoryError:  # says something of this machine, nothing of the file
+            raise
         # Damaged files make Pillow raise nearly anything; every one is counted and named.
         except Exception as error:
             words = str(error) if not isinstance(error, OSError) else error.strerror or str(error)

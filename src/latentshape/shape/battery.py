@@ -45,7 +45,7 @@ References:
     Holm, 1979, https://www.jstor.org/stable/4615733; Westfall & Young, 1993
 """
 
-__all__ = ["LEVEL", "TESTS", "TOLERANCES", "false_alarms", "normality"]
+__all__ = ["LEVEL", "TESTS", "TOLERANCES", "false_alarms", "no_tests", "normality"]
 
 import math
 from collections.abc import Callable, Iterable
@@ -171,7 +171,7 @@ def normality(
     if why is None and moments.n < _MIN_CODES:
         why = f"needs at least {_MIN_CODES} codes, got {moments.n}"
     if why is not None:
-        return _result({name: _nothing(why, moments.n) for name in TESTS}, {}, {})
+        return no_tests(why, moments.n)
     control = GaussianControl(moments, moments.n, seed=seed, stream_id=2)
     clouds: tuple[tuple[Read, Moments], ...] = (
         (lambda: row_blocks(z), moments),
@@ -213,6 +213,11 @@ def normality(
         }
     asymptotic = {name: records[name]["pvalue"] for name in ASYMPTOTIC if name not in adjusted}
     return _result(records, {k: p for k, p in asymptotic.items() if p is not None}, adjusted)
+
+
+def no_tests(why: str, n: int) -> Record:
+    """The record of a battery that could not be run on n codes, and why."""
+    return _result({name: _nothing(why, n) for name in TESTS}, {}, {})
 
 
 def false_alarms(sets: int, n: int, d: int, *, seed: int = 0, **options: Any) -> list[list[str]]:

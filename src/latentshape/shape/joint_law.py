@@ -142,6 +142,9 @@ def ellipticity(
     if why is not None:
         return record | {"why": f"ellipticity cannot be judged: z {why}"}
     judged = min(len(rows), len(chosen) // 2)
+    if judged <= d + 2:
+        why = f"needs twice as many codes as n > d + 2, got {len(chosen)} of dimension {d}"
+        return record | {"why": f"ellipticity cannot be judged: z {why}"}
     explored = _rows(z, chosen[judged:])
     y = Whitening(moments)(rows)
     toward = np.empty((0, d))

@@ -18,9 +18,11 @@ Four questions, from the weakest claim to the strongest, and the number of regio
 
 __all__ = ["TOLERANCES", "verdict"]
 
+import math
 from typing import Any
 
 from latentshape.shape import battery
+from latentshape.shape.ellipses import expected_coverage
 from latentshape.shape.screening import coverage_error
 
 Record = dict[str, Any]
@@ -30,11 +32,15 @@ TOLERANCES = {
     "coverage": 0.005,
     # Mardia's b2 of a pair, 8 for a normal law; 5 % more is Student's t with 84 degrees of freedom.
     "pair_kurtosis": 0.05,
+    # Of the worst pair of all, judged beside its chance: two codes in a hundred inside or outside, ...
+    "worst_coverage": 0.02,
+    # ... or b1 of two components of skewness 0.25 each.
+    "worst_skewness": 0.125,
 }
 """Departures up to which pairs may be called normal in practice: shares, and b2 / 8 - 1."""
 
 _JUDGED_SIGMAS = (1.0, 2.0, 3.0)
-_SURE = 4.0  # standard errors
+_SURE = 3.0  # standard errors
 
 
 def verdict(record: Record) -> Record:
@@ -53,10 +59,25 @@ def verdict(record: Record) -> Record:
         "multivariate_normal": _multivariate_normal(record["normality"]),
         "regions": _regions(record["regions"]),
     }
-    if found["multivariate_normal"]["value"] and found["elliptical"]["value"] is None:
-        found["elliptical"] = {"value": True, "why": "a normal law is elliptical"}
+    few = _too_few(record)
+    for name in ("multivariate_normal", "elliptical"):
+        if few and found[name]["value"]:
+            found[name] = _decided(None, few)
+    if found["multivariate_normal"]["value"]:
+        for name, why in (("elliptical", "elliptical"), ("pairs_normal", "normal in every plane")):
+            if found[name]["value"] is None:
+                found[name] = _decided(True, f"a jointly normal law is {why}")
     found["sampler"] = _sampler(found)
     return found | {"summary": _summary(found)}
+
+
+def _too_few(record: Record) -> str | None:
+    """Why a test that does not reject means nothing here: it could not have seen what would matter."""
+    n, d = record["n"], record["d"]
+    needed = max(200, 10 * d)
+    if n >= needed:
+        return None
+    return f"nothing is rejected, but {n:,} codes of dimension {d} are too few (below {needed:,}) to tell"
 
 
 def _decided(value: bool | int | str | None, why: str) -> Record:
@@ -68,10 +89,11 @@ def _pairs_normal(record: Record) -> Record:
     if not rows:
         return _decided(None, record["ellipses"].get("why", "no pairs to look at"))
     n, reasons, unsure = record["n"], [], []
+    # Pairs hang together: a mean over all of them is as sure as one over as many as are independent.
+    independent = math.sqrt(max(1.0, record["pca"]["effective_dimension"] / 2))
     for row in rows:
         off = row["observed"] - row["expected"]
-        # The standard error of a single pair: that of a mean over dependent pairs is at most this.
-        error = float(coverage_error(row["sigma"], n))
+        error = float(coverage_error(row["sigma"], n)) / independent
         words = f"{row['sigma']:g} sigma ellipses hold {row['observed']:.2%} instead of {row['expected']:.2%}"
         if abs(off) > max(TOLERANCES["coverage"], _SURE * error):
             reasons.append(words)
@@ -79,23 +101,44 @@ def _pairs_normal(record: Record) -> Record:
             unsure.append(words)
     pairs = record["planes"].get("kurtosis")
     if pairs is not None:
-        off, error = pairs["mean"] / 8, pairs["error"] / 8
+        off, error = pairs["mean"] / 8, pairs["error"] / 8 / independent
         words = f"the pairs' kurtosis is {100 * off:+.1f} % off a normal pair's on average"
         if abs(off) > max(TOLERANCES["pair_kurtosis"], _SURE * error):
             reasons.append(words)
         elif _SURE * error > TOLERANCES["pair_kurtosis"]:
             unsure.append(words)
-        if pairs["outliers"] and not reasons:
-            worst = record["planes"]["worst"][0]
-            reasons.append(
-                f"{pairs['outliers']:,} of {pairs['n_pairs']:,} pairs are far off in kurtosis, most of "
-                f"all ({worst['i']}, {worst['j']}): {worst['kurtosis']:+.1f}"
-            )
+        reasons += _single_pairs(record["planes"])
     if reasons:
         return _decided(False, "; ".join(reasons))
     if unsure:
         return _decided(None, f"{n:,} codes are too few to tell: {unsure[0]}")
-    return _decided(True, "shares inside 1, 2 and 3 sigma and kurtosis are those of normal pairs")
+    looked = "" if pairs is None else ", kurtosis and skewness"
+    return _decided(True, f"shares inside 1, 2 and 3 sigma{looked} are those of normal pairs")
+
+
+def _single_pairs(planes: Record) -> list[str]:
+    """Single pairs that are off: significantly among all pairs (Bonferroni), and by enough."""
+    pairs, reasons = planes["kurtosis"], []
+    if pairs["outliers"]:
+        worst = planes["worst"][0]
+        reasons.append(
+            f"{pairs['outliers']:,} of {pairs['n_pairs']:,} pairs are off in kurtosis, most of all "
+            f"({worst['i']}, {worst['j']}) by {worst['kurtosis'] / 8:+.0%}"
+        )
+    for each in planes["worst_coverage"][:1]:
+        off = each["observed"] - float(expected_coverage(each["sigma"]))
+        if abs(each["z"]) > pairs["bound"] and abs(off) > TOLERANCES["worst_coverage"]:
+            reasons.append(
+                f"the {each['sigma']:g} sigma ellipse of ({each['i']}, {each['j']}) holds "
+                f"{each['observed']:.2%} of the codes"
+            )
+    for each in planes["worst_skewness"][:1]:
+        sure = each["skewness_p"] * pairs["n_pairs"] < 0.01
+        if sure and each["skewness"] > TOLERANCES["worst_skewness"]:
+            reasons.append(
+                f"({each['i']}, {each['j']}) is skewed: Mardia's b1 is {each['skewness']:.2f}"
+            )
+    return reasons
 
 
 def _elliptical(record: Record) -> Record:
@@ -128,7 +171,9 @@ def _multivariate_normal(tests: Record) -> Record:
     return _decided(True, f"none of {len(known)} tests rejects at a family level of 1 %{but}")
 
 
-def _short(value: float) -> str:
+def _short(value: float | None) -> str:
+    if value is None:
+        return "unknown"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
@@ -137,26 +182,27 @@ def _regions(found: Record) -> Record:
 
 
 def _sampler(found: Record) -> Record:
-    """Which law new codes should be drawn from."""
-    if (found["regions"]["value"] or 1) > 1:
-        return _decided(
-            "mixture", "several regions: one ellipsoid would also draw from between them"
-        )
-    if found["multivariate_normal"]["value"]:
+    """Which of the samplers there are new codes should be drawn from."""
+    regions, normal = found["regions"]["value"] or 1, found["multivariate_normal"]["value"]
+    if normal and regions == 1:
         return _decided(
             "gaussian", "jointly normal: its mean and covariance are all there is to know"
         )
+    if normal is None and found["elliptical"]["value"] is None:
+        return _decided("gaussian", "too little is known for more than mean and covariance")
+    radii = "the normal's directions with the codes' own radii"
+    if regions > 1:
+        return _decided(
+            "elliptical",
+            f"{radii}; but with {regions} regions one ellipsoid also draws from between them, which a "
+            "law with several centres would not",
+        )
     if found["elliptical"]["value"]:
-        return _decided(
-            "elliptical", "elliptical: the normal's directions with the codes' own radii"
-        )
-    if found["elliptical"]["value"] is False:
-        return _decided(
-            "mixture",
-            "one region, but neither normal nor elliptical: a law with more freedom (mixture, copula, "
-            "flow); elliptical draws have the right radii and slightly wrong directions",
-        )
-    return _decided("gaussian", "too little is known for more than mean and covariance")
+        return _decided("elliptical", f"elliptical: {radii}")
+    return _decided(
+        "elliptical",
+        f"{radii}; but these codes are no such law, and one with more freedom would come nearer",
+    )
 
 
 def _summary(found: Record) -> str:

@@ -295,13 +295,16 @@ def test_a_build_that_dies_leaves_no_entry_and_the_next_one_works(own_cache, err
     assert entries(own_cache) == ["key"]
 
 
+KEY = "0123456789ab" * 2  # as entries are called
+
+
 def _die_in_the_middle(folder):
     def fill(pixels):
         pixels[:] = 7
         os._exit(9)
 
     os.environ["LATENTSHAPE_CACHE"] = folder
-    build_entry("key", (4, 2, 2, 3), fill)
+    build_entry(KEY, (4, 2, 2, 3), fill)
 
 
 def test_a_killed_build_passes_for_nothing_and_is_swept_away(own_cache):
@@ -311,12 +314,12 @@ def test_a_killed_build_passes_for_nothing_and_is_swept_away(own_cache):
     process.join(60)
     assert process.exitcode == 9
     (left,) = entries(own_cache)
-    assert left.startswith(".key-")
+    assert left.startswith(f".{KEY}-")
     assert [facts["damaged"] for facts in cache_entries()] == [True]
     (own_cache / ".other-0123").mkdir()  # may be somebody's who is still at it
-    entry = build_entry("key", (4, 2, 2, 3), lambda pixels: {"rows": 4})
+    entry = build_entry(KEY, (4, 2, 2, 3), lambda pixels: {"rows": 4})
     assert (entry.pixels == 0).all()
-    assert entries(own_cache) == [".other-0123", "key"]
+    assert entries(own_cache) == [".other-0123", KEY]
 
 
 DAMAGE = {
@@ -414,56 +417,76 @@ def test_an_empty_cache_has_no_entries(own_cache):
     assert clear_cache() == 0
 
 
+def called(name):
+    """A key that begins so."""
+    return name.ljust(24, "0")
+
+
 def test_entries_are_listed_as_they_were_last_used(own_cache):
-    built("old", 2, used=1_000)
-    built("new", 3, used=3_000)
-    half = built("half", 4, used=2_000)
+    built(called("01d"), 2, used=1_000)
+    built(called("ef"), 3, used=3_000)
+    half = built(called("a1f"), 4, used=2_000)
     (half / "facts.json").write_text("{")
     os.utime(half, (2_000, 2_000))
     found = cache_entries()
-    assert [facts["key"] for facts in found] == ["new", "half", "old"]
+    assert [facts["key"] for facts in found] == [called(name) for name in ("ef", "a1f", "01d")]
     assert [facts["used"] for facts in found] == [3_000, 2_000, 1_000]
     assert [facts["damaged"] for facts in found] == [False, True, False]
     assert [facts.get("images") for facts in found] == [3, None, 2]
     assert found[0]["source"] == "x:y"
-    whole = sum(p.stat().st_size for p in (own_cache / "new").iterdir())
+    whole = sum(p.stat().st_size for p in (own_cache / called("ef")).iterdir())
     assert found[0]["bytes"] == whole > 3 * 12
-    build_entry("old", (2, 2, 2, 3), lambda pixels: {})  # used again
-    assert cache_entries()[0]["key"] == "old"
+    build_entry(called("01d"), (2, 2, 2, 3), lambda pixels: {})  # used again
+    assert cache_entries()[0]["key"] == called("01d")
 
 
 def test_entries_are_removed_by_the_beginning_of_their_key(own_cache):
-    for key in ("abc1", "abc2", "abd", "xyz"):
-        built(key)
+    for key in ("abc1", "abc2", "abd", "fff"):
+        built(called(key))
     size = {facts["key"]: facts["bytes"] for facts in cache_entries()}
-    assert clear_cache(["abc", "abc1"]) == size["abc1"] + size["abc2"]
-    assert entries(own_cache) == ["abd", "xyz"]
-    for unknown in ("q", "", "digests", "..", "abd/../xyz"):
+    assert clear_cache(["abc", "abc1"]) == size[called("abc1")] + size[called("abc2")]
+    assert entries(own_cache) == [called("abd"), called("fff")]
+    for unknown in ("q", "", "digests", "..", "abd/../fff"):
         with pytest.raises(InputError, match=r"no entry '.*'. latentshape data cache lists"):
             clear_cache(["abd", unknown])
-    assert entries(own_cache) == ["abd", "xyz"]
+    assert entries(own_cache) == [called("abd"), called("fff")]
 
 
 def test_everything_is_removed_with_the_digests(folder, own_cache):
     opened(folder)
-    built("damaged")
-    (own_cache / "damaged" / "pixels.npy").unlink()
-    (own_cache / ".left-over").mkdir()
+    built(called("dada"))
+    (own_cache / called("dada") / "pixels.npy").unlink()
+    (own_cache / f".{KEY}-{'0' * 16}").mkdir()
     everything = sum(p.stat().st_size for p in own_cache.rglob("*") if p.is_file())
     assert clear_cache() >= everything
     assert list(own_cache.iterdir()) == []
     assert len(opened(folder)) == 60
 
 
+def test_what_is_not_an_entry_is_neither_listed_nor_touched(own_cache):
+    """Planted: a folder of photographs where the variable was pointed at."""
+    built(called("aa"))
+    for name in ("photos", ".git", "0123", "A" * 24):
+        (own_cache / name).mkdir()
+        (own_cache / name / "dear.txt").write_text("mine")
+    assert [facts["key"] for facts in cache_entries()] == [called("aa")]
+    with pytest.raises(InputError, match="no entry"):
+        clear_cache(["photos"])
+    clear_cache()
+    assert sorted(p.name for p in own_cache.iterdir()) == sorted(
+        ("photos", ".git", "0123", "A" * 24)
+    )
+
+
 def test_what_cannot_be_removed_is_named(own_cache, monkeypatch):
-    built("key")
+    built(called("fee"))
 
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(shutil, "rmtree", refuse)
     with pytest.raises(
-        InputError, match=r"Cannot remove .*key: Permission denied. Make it writable"
+        InputError, match=r"Cannot remove .*fee0+: Permission denied. Make it writable"
     ):
         clear_cache()
 

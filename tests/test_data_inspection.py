@@ -202,7 +202,7 @@ def test_nothing_is_written_over(tmp_path, capsys):
 def test_the_cache_is_listed_and_cleared_entry_by_entry(capsys, own_cache):
     for seed in (0, 1):
         open_dataset(f"faces:n=60,seed={seed}", size=16)
-    (own_cache / ".half-built-0123").mkdir()
+    (own_cache / f".{'ab' * 12}-{'0' * 16}").mkdir()  # half built
     assert main(["data", "cache"]) == 0
     text = capsys.readouterr().out
     assert text.count("60 images") == 2

@@ -602,3 +602,16 @@ def test_codes_of_no_such_shape_are_a_sentence(shape, tmp_path, capsys):
     np.save(tmp_path / "z.npy", np.ones(shape))
     assert main(["analyze", str(tmp_path / "z.npy"), "--out", str(tmp_path / "a")]) == 2
     assert "got" in said(capsys)
+
+
+@pytest.mark.parametrize("option", [["--drop"], ["--out", "elsewhere"]])
+def test_options_of_arrays_are_not_ignored_for_a_run(finished, option, capsys):
+    assert main(["analyze", str(finished.path), *option]) == 2
+    assert "go with an array" in said(capsys)
+
+
+def test_results_do_not_replace_the_codes(tmp_path, capsys):
+    np.save(tmp_path / "z.npy", np.zeros((5, 2)))
+    (tmp_path / "z.npy").rename(tmp_path / "z")
+    assert main(["analyze", str(tmp_path / "z")]) == 2
+    assert "is a file, where a folder" in said(capsys)

@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from latentshape.data import cache, list_dataset, open_dataset
 from latentshape.data.celeba import read_celeba
@@ -158,3 +159,19 @@ def test_damaged_archives_are_read_counted_or_refused(tmp_path, monkeypatch, com
         assert len(dataset) + len(dataset.facts["unreadable"]) <= 60
     assert refused > 5
     assert read > 5
+
+
+def test_a_machine_out_of_memory_is_not_taken_for_a_broken_picture(tmp_path, monkeypatch):
+    root = tmp_path / "p"
+    root.mkdir()
+    for i in range(60):
+        Image.new("RGB", (8, 8), (4 * i, 0, 0)).save(root / f"{i}.png")
+
+    def exhausted(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("latentshape.data.pixels.decode_image", exhausted)
+    with pytest.raises(MemoryError):
+        open_dataset(str(root), size=8)
+    monkeypatch.undo()
+    assert len(open_dataset(str(root), size=8)) == 60

@@ -231,3 +231,12 @@ def test_an_empty_cache_is_no_error(capsys, own_cache):
     assert main(["data", "cache"]) == 0
     assert main(["data", "cache", "--clear"]) == 0
     assert "0 entries" in capsys.readouterr().out
+
+
+def test_the_current_folder_can_be_filled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path / ".")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["data", "make", "faces", "--n", "3", "--out", "."]) == 0
+    assert len(list((tmp_path / "here" / "img_align_celeba").iterdir())) == 3
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []

@@ -300,3 +300,15 @@ def test_any_rows_of_mixed_pictures_are_those_rows(sizes, data):
 def test_a_mix_of_mixes_keeps_every_name_apart(folder):
     listing = list_dataset(str(folder))
     assert mix([listing] * 12, [1] * 12).sources[-1] == "folder-12"
+
+
+def test_classes_and_persons_of_two_sources_stay_apart(tmp_path):
+    """Planted: class 0 is a cat here and a car there."""
+    for root, classes in (("a", ("cat", "dog")), ("b", ("car", "plane"))):
+        for name in classes:
+            write_folder(tmp_path / root / name, 30)
+    listing = list_dataset(f"{tmp_path / 'a'} + {tmp_path / 'b'}")
+    label, source = listing.columns["label"], listing.columns["source"]
+    assert not set(label[source == 0]) & set(label[source == 1])
+    assert set(label) == {0, 1, 2, 3}
+    assert any("numbered on from source to source" in notice for notice in listing.notices)

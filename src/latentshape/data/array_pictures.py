@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from latentshape.data.listing import Content, Pictures
+from latentshape.data.listing import Content, Pictures, rows_by_part
 from latentshape.data.stored_arrays import BLOCK, Mapped
 from latentshape.data.trees import Tree
 
@@ -99,15 +99,8 @@ class ArrayPictures(Pictures):
 
     def take(self, rows: np.ndarray) -> ArrayPictures:
         """The pictures of these rows (ascending int64), of a mapped file by their numbers."""
-        rows = np.asarray(rows, dtype=np.int64)
-        taken, start = [], 0
-        for part in self.parts:
-            end = start + len(part.rows)
-            low, high = np.searchsorted(rows, [start, end])
-            if high > low:
-                taken.append(part.take(rows[low:high] - start))
-            start = end
-        return ArrayPictures(taken)
+        found = rows_by_part(np.asarray(rows, np.int64), (len(part.rows) for part in self.parts))
+        return ArrayPictures([self.parts[part].take(own) for part, own in found])
 
     def contents(self, size: int) -> Iterator[Content]:
         """Every picture in order, (h, w, 1 or 3) uint8 at its own size."""

@@ -9,14 +9,22 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from latentshape.data.trees import Tree
 
-__all__ = ["DIGEST_BYTES", "Content", "FilePictures", "Listing", "Pictures", "spelt"]
+__all__ = [
+    "DIGEST_BYTES",
+    "Content",
+    "FilePictures",
+    "Listing",
+    "Pictures",
+    "rows_by_part",
+    "spelt",
+]
 
 DIGEST_BYTES = 16
 
@@ -66,6 +74,28 @@ class Pictures(ABC):
                 digest.update(content)
             hashes[i] = np.frombuffer(digest.digest(), dtype=np.uint8)
         return hashes
+
+
+def rows_by_part(rows: np.ndarray, counts: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Which part each row lies in, where parts of these sizes follow one another.
+
+    Args:
+        rows: Ascending row numbers of the whole.
+        counts: Rows of each part.
+
+    Yields:
+        The number of a part and its own row numbers, for parts that have any.
+
+    Example:
+        >>> [(part, own.tolist()) for part, own in rows_by_part(np.array([1, 2, 5]), [2, 2, 3])]
+        [(0, [1]), (1, [0]), (2, [1])]
+    """
+    start = 0
+    for part, count in enumerate(counts):
+        low, high = np.searchsorted(rows, [start, start + count])
+        if high > low:
+            yield part, rows[low:high] - start
+        start += count
 
 
 class FilePictures(Pictures):

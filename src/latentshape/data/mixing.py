@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from latentshape.data.crops import NAMES
-from latentshape.data.listing import Content, Listing, Pictures
+from latentshape.data.listing import Content, Listing, Pictures, rows_by_part
 from latentshape.data.splits import UNKNOWN
 
 __all__ = ["MixedPictures", "mix"]
@@ -18,18 +18,13 @@ class MixedPictures(Pictures):
 
     def __init__(self, parts: Sequence[Pictures]) -> None:
         self.parts = list(parts)
-        self.starts = np.cumsum([0, *(len(part) for part in parts)])
 
     def __len__(self) -> int:
-        return int(self.starts[-1])
+        return sum(map(len, self.parts))
 
     def take(self, rows: np.ndarray) -> MixedPictures:
-        taken = []
-        for part, start, stop in zip(self.parts, self.starts, self.starts[1:]):
-            own = rows[(rows >= start) & (rows < stop)] - start
-            if len(own):
-                taken.append(part.take(own))
-        return MixedPictures(taken)
+        found = rows_by_part(rows, map(len, self.parts))
+        return MixedPictures([self.parts[part].take(own) for part, own in found])
 
     def contents(self, size: int) -> Iterator[Content]:
         for part in self.parts:

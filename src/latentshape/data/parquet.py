@@ -26,7 +26,7 @@ from latentshape.data.annotations import SPLIT_NAMES, Facts, sort_facts
 from latentshape.data.arrays import LARGEST_CLASS, number_rows
 from latentshape.data.crops import ALIGNED_SIZE
 from latentshape.data.folder import unless_outnumbered
-from latentshape.data.listing import Content, Listing, Pictures, spelt
+from latentshape.data.listing import Content, Listing, Pictures, rows_by_part, spelt
 from latentshape.data.splits import UNKNOWN
 from latentshape.data.stored_arrays import (
     LARGEST_EXPANSION,
@@ -101,15 +101,11 @@ class ParquetPictures(Pictures):
 
     def take(self, rows: np.ndarray) -> ParquetPictures:
         """The pictures of these rows (ascending int64)."""
-        rows = np.asarray(rows, dtype=np.int64)
-        taken, start = [], 0
-        for part in self.parts:
-            end = start + len(part.rows)
-            low, high = np.searchsorted(rows, [start, end])
-            if high > low:
-                of_file = part.rows[rows[low:high] - start]
-                taken.append(ParquetRows(part.name, part.column, part.ends, of_file))
-            start = end
+        taken = []
+        counts = (len(part.rows) for part in self.parts)
+        for i, own in rows_by_part(np.asarray(rows, np.int64), counts):
+            part = self.parts[i]
+            taken.append(ParquetRows(part.name, part.column, part.ends, part.rows[own]))
         return ParquetPictures(self.tree, taken)
 
     def contents(self, size: int) -> Iterator[Content]:

@@ -333,18 +333,18 @@ def _asymptotic(clouds: tuple[tuple[Read, Moments], ...], workers: int) -> dict[
                 "mardia-skewness": (mardia.skewness, dof, 2 * dof),
                 "mardia-kurtosis": (mardia.kurtosis, 0, 1),
             }
-            why = ""
+            why = {}
         except InputError as error:
-            rows, why = {}, str(error)
+            rows, why = {}, dict.fromkeys(("mardia-skewness", "mardia-kurtosis"), str(error))
         try:
             sums = DoornikHansenSums(moments)
             stream(read(), sums)
             rows["doornik-hansen"] = (sums.result(), 2 * d, 4 * d)
         except InputError as error:
-            why = str(error)
+            why["doornik-hansen"] = str(error)
         for name in ASYMPTOTIC:
             if name not in rows:
-                records[name] = _nothing(why, n)
+                records[name] = _nothing(why[name], n)
                 continue
             test, mean, variance = rows[name]
             records[name] = {

@@ -137,7 +137,8 @@ def _measure(
         )
     if deep:
         record |= study(
-            z, moments, record["correlation"]["pairs"], seed=seed, folder=folder,
+            z, moments, record["correlation"]["pairs"],
+            (cloud.pairs.observed(), drawn.pairs.observed()), seed=seed, folder=folder,
             workers=workers or min(os.cpu_count() or 1, 4), stage=stage or (lambda name: None),
         )  # fmt: skip
         record["verdict"] = verdict(record)

@@ -294,6 +294,7 @@ def radius_law(
     *,
     seed: int = 0,
     control: bool = True,
+    coverage: tuple[np.ndarray, np.ndarray] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Measure the law of the Mahalanobis radius and compare the planes with what it foretells.
@@ -305,6 +306,8 @@ def radius_law(
         moments: Their mean and covariance, where known.
         seed: Which control draw, and which halves are held out.
         control: Whether to measure an equal-size Gaussian draw too.
+        coverage: `PairCoverage.observed()` of the codes and of the control of this seed, where they
+            were counted already: counting is most of the work.
         progress: Called with the number of rows after each block.
 
     Returns:
@@ -328,8 +331,9 @@ def radius_law(
     n, d = moments.n, moments.d
     law = MahalanobisLaw(n, d)
     reading = Radii(moments, seed=seed)
-    planes = PairCoverage(moments)
-    stream(row_blocks(z), reading, planes, progress=progress)
+    counted = [PairCoverage(moments)] if coverage is None else []
+    stream(row_blocks(z), reading, *counted, progress=progress)
+    observed = counted[0].observed() if coverage is None else coverage[0]
     radii = reading.result()
     levels = np.asarray(QQ_LEVELS)
     fit = fit_t(radii, d)
@@ -351,20 +355,20 @@ def radius_law(
             "scale": fit.scale,
         },
         "held_out": _held_out(radii, law, seed),
-        "coverage": _coverage_rows(radii, d, n, planes.observed()),
+        "coverage": _coverage_rows(radii, d, n, observed),
         "blind_sigma": _blind_sigma(radii, d),
     }
     del radii, reading
     if control:
         drawn = GaussianControl(moments, n, seed=seed)
         drawn_moments = drawn.moments(progress=progress)
-        drawn_reading, drawn_planes = Radii(drawn_moments, seed=seed), PairCoverage(drawn_moments)
-        stream(drawn.blocks(), drawn_reading, drawn_planes, progress=progress)
+        drawn_reading = Radii(drawn_moments, seed=seed)
+        counted = [PairCoverage(drawn_moments)] if coverage is None else []
+        stream(drawn.blocks(), drawn_reading, *counted, progress=progress)
+        observed = counted[0].observed() if coverage is None else coverage[1]
         drawn_radii = drawn_reading.result()
         record["qq"]["control"] = _quantiles(drawn_radii, levels).tolist()
-        for row, other in zip(
-            record["coverage"], _coverage_rows(drawn_radii, d, n, drawn_planes.observed())
-        ):
+        for row, other in zip(record["coverage"], _coverage_rows(drawn_radii, d, n, observed)):
             row["control"] = {key: other[key] for key in ("predicted", "observed")}
     return record
 

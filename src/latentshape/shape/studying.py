@@ -42,6 +42,7 @@ def study(
     z: np.ndarray,
     moments: Moments,
     strongest: list[Record],
+    coverage: tuple[np.ndarray, np.ndarray],
     *,
     seed: int,
     folder: Path | None,
@@ -54,6 +55,7 @@ def study(
         z: Codes, shape (n, d), checked.
         moments: Their moments.
         strongest: The most correlated pairs, as `correlation.pairs` has them.
+        coverage: `PairCoverage.observed()` of the codes and of the control of this seed.
         seed: Of controls, subsamples and simulated laws.
         folder: Where simulated laws are kept; None: nowhere.
         workers: Threads.
@@ -75,7 +77,7 @@ def study(
     )
     stage("the joint law")
     record["joint_law"] = {
-        "radius": _asked(lambda: radius_law(z, moments, seed=seed)),
+        "radius": _asked(lambda: radius_law(z, moments, seed=seed, coverage=coverage)),
         "ellipticity": _asked(lambda: ellipticity(z, seed=seed, workers=workers)),
     }
     stage("tests of normality")

@@ -43,12 +43,13 @@ from latentshape.evaluation.faces import (
 )
 from latentshape.evaluation.features import FeatureSpace, fit_features
 from latentshape.evaluation.frechet import FrechetReference
+from latentshape.evaluation.prdc import NEIGHBOURS, Manifold, prdc
 from latentshape.images import to_images
 from latentshape.models.base import Autoencoder
 from latentshape.progress import bar
 from latentshape.samplers import SAMPLERS, Sampler, make_sampler
 
-__all__ = ["fit_samplers", "score", "wilson"]
+__all__ = ["Judge", "check_pairing", "fit_samplers", "score", "wilson"]
 
 #: Training images behind the feature spaces and the detector's calibration.
 FEATURE_IMAGES, CALIBRATION_IMAGES = 2000, 400
@@ -84,14 +85,61 @@ def fit_samplers(z: np.ndarray) -> tuple[dict[str, Sampler], dict[str, str]]:
 
 @dataclass
 class Judge:
-    """What all rows are judged with."""
+    """What all pictures of a run are judged with.
+
+    Attributes:
+        spaces: Feature spaces, fitted on training images.
+        detector: Of faces, or None.
+        no_faces: Why there is no detector, or none to be asked about these images.
+        real: Of n test images, by space.
+        reconstructions: Of the same images, encoded and decoded, by space.
+        device: Where features are computed.
+        n: Pictures in each reference.
+        chosen: Which test images these are, shape (n,).
+        manifold: The reconstructions in random-conv features, for precision and recall.
+    """
 
     spaces: list[FeatureSpace]
     detector: DetectorSettings | None
-    no_faces: str | None  # why there is no detector, or none to be asked about these images
+    no_faces: str | None
     real: dict[str, FrechetReference]
     reconstructions: dict[str, FrechetReference]
     device: torch.device
+    n: int
+    chosen: np.ndarray
+    manifold: Manifold | None
+
+    @classmethod
+    def of(
+        cls,
+        model: Autoencoder,
+        dataset: Dataset,
+        test: Codes,
+        n: int,
+        rng: np.random.Generator,
+    ) -> Judge:
+        """Fit feature spaces and the detector on training images, and take n test images as references.
+
+        Raises:
+            InputError: The codes are of other images than the dataset's.
+        """
+        check_pairing(dataset, test)
+        train, reference = dataset.indices("train"), dataset.indices("test")
+        sample = rng.choice(train, min(FEATURE_IMAGES, len(train)), replace=False)
+        detector, why_none = None, detector_missing()
+        if why_none is None:
+            detector = calibrate(dataset.pixels[sample[:CALIBRATION_IMAGES]])
+            why_none = no_faces(detector)
+        device = next(model.parameters()).device
+        spaces = fit_features(to_images(dataset.pixels[sample]))
+        n = min(n, len(reference))
+        chosen = rng.choice(len(reference), n, replace=False)
+        judge = cls(spaces, detector, why_none, {}, {}, device, n, chosen, None)
+        judge.real = _references(judge.features(dataset.pixels[reference[chosen]]))
+        rebuilt = judge.features(decode_pixels(model, test.z[chosen]))
+        judge.reconstructions = _references(rebuilt)
+        judge.manifold = Manifold(rebuilt["random-conv"]) if n > NEIGHBOURS else None
+        return judge
 
     def features(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         """Features of pixels by space, in blocks."""
@@ -102,30 +150,59 @@ class Judge:
                 found[space.name].append(space(images))
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
-    def references(self, pixels: np.ndarray) -> dict[str, FrechetReference]:
-        """What rows are compared with, by space."""
-        return {name: FrechetReference.of(f) for name, f in self.features(pixels).items()}
+    def face_rate(self, pixels: np.ndarray) -> dict[str, Any]:
+        """Share of pictures in which the detector finds a face, with Wilson's 95 % interval."""
+        if self.detector is None or self.no_faces is not None:
+            return _proportion(None, self.no_faces)
+        return _proportion(finds_face(pixels, self.detector), None)
+
+    def fidelity_and_diversity(self, features: dict[str, np.ndarray]) -> dict[str, float | None]:
+        """Precision, recall, density and coverage against the decoder's own reconstructions.
+
+        On the same decoder, so that they judge the sampler alone: its pictures are as blurred as the
+        reference.
+        """
+        if self.manifold is None:
+            return dict.fromkeys(("precision", "recall", "density", "coverage"))
+        return dict(prdc(self.manifold, features["random-conv"]))
 
     def row(self, draws: Iterator[np.ndarray]) -> dict[str, Any]:
         """Judge independent sets of pixels of equal size."""
-        faces: np.ndarray | None = None
+        faces: dict[str, Any] | None = None
         distances: dict[str, dict[str, list[float]]] = {
             kind: {s.name: [] for s in self.spaces} for kind in ("frechet", "gap")
         }
         for pixels in draws:
-            if faces is None and self.detector is not None and self.no_faces is None:
-                faces = finds_face(pixels, self.detector)
+            faces = faces or self.face_rate(pixels)
             features = self.features(pixels)
             for name, values in features.items():
                 distances["frechet"][name].append(self.real[name].distance_of(values))
                 distances["gap"][name].append(self.reconstructions[name].distance_of(values))
         row: dict[str, Any] = {
-            "face_rate": _proportion(faces, self.no_faces),
+            "face_rate": faces,
             "log_likelihood": {"value": None, "why": "these pictures are not drawn from a law"},
         }
         for kind, by_space in distances.items():
             row[kind] = {name: _spread(values, len(pixels)) for name, values in by_space.items()}
         return row
+
+
+def check_pairing(dataset: Dataset, *codes: Codes) -> None:
+    """See that codes are of the dataset's images, in its order.
+
+    Raises:
+        InputError: They are of others.
+    """
+    for split in codes:
+        if not np.array_equal(split.ids, dataset.ids[dataset.indices(split.split)]):
+            raise InputError(
+                "The codes are of other images than the run's own, which reconstructions are compared "
+                "with. Make them again with: latentshape encode RUN"
+            )
+
+
+def _references(features: dict[str, np.ndarray]) -> dict[str, FrechetReference]:
+    return {name: FrechetReference.of(values) for name, values in features.items()}
 
 
 def _proportion(found: np.ndarray | None, why: str | None) -> dict[str, Any]:
@@ -167,27 +244,11 @@ def score(
     Raises:
         InputError: The codes are of other images than the dataset's.
     """
-    for codes in (held_out, test):
-        if np.array_equal(codes.ids, dataset.ids[dataset.indices(codes.split)]):
-            continue
-        raise InputError(
-            "The codes are of other images than the run's own, which reconstructions are compared "
-            "with. Make them again with: latentshape encode RUN"
-        )
+    check_pairing(dataset, held_out, test)
     rng = np.random.default_rng(seed)
-    train, real, reference = (dataset.indices(s) for s in ("train", "validation", "test"))
-    n = min(config.n, len(real), len(reference))
-    sample = rng.choice(train, min(FEATURE_IMAGES, len(train)), replace=False)
-    detector, why_none = None, detector_missing()
-    if why_none is None:
-        detector = calibrate(dataset.pixels[sample[:CALIBRATION_IMAGES]])
-        why_none = no_faces(detector)
-    device = next(model.parameters()).device
-    spaces = fit_features(to_images(dataset.pixels[sample]))
-    judge = Judge(spaces, detector, why_none, {}, {}, device)
-    chosen = rng.choice(len(reference), n, replace=False)
-    judge.real = judge.references(dataset.pixels[reference[chosen]])
-    judge.reconstructions = judge.references(decode_pixels(model, test.z[chosen]))
+    real, reference = dataset.indices("validation"), dataset.indices("test")
+    judge = Judge.of(model, dataset, test, min(config.n, len(real)), rng)
+    n = judge.n
     subsamples = [rng.choice(len(real), n, replace=False) for _ in range(config.draws)]
 
     def drawn(sampler: Sampler) -> Iterator[np.ndarray]:
@@ -218,7 +279,7 @@ def score(
         "draws": config.draws,
         "seed": seed,
         "reference": f"{n} of {len(reference)} test images; real is the validation split",
-        "detector": detector.to_dict() if detector else None,
+        "detector": judge.detector.to_dict() if judge.detector else None,
         "features": {s.name: {"comparable_with": s.comparable_with} for s in judge.spaces},
         "rows": rows,
     }

@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import linprog
 
 from latentshape.errors import InputError
-from latentshape.shape.regions import count_regions, dip, dip_pvalue
+from latentshape.shape.regions import MAX_REGIONS, count_regions, dip, dip_pvalue
+from latentshape.shape.verdict import _regions
 
 
 def dip_by_definition(x):
@@ -254,6 +255,30 @@ def test_the_same_seed_gives_the_same_regions():
     one, two = count_regions(x, seed=3), count_regions(x, seed=3)
     assert np.array_equal(one.labels, two.labels)
     assert one.evidence[0].dip == two.evidence[0].dip
+
+
+def test_a_search_that_stopped_says_so():
+    x, _ = clusters(
+        [0.2] * 5, ten(2, np.random.default_rng(1))[:5], 1500, 2, np.random.default_rng(0)
+    )
+    stopped, free = count_regions(x, max_regions=3), count_regions(x)
+    assert (stopped.count, stopped.limited) == (3, True)
+    assert (free.count, free.limited) == (5, False)
+    with pytest.raises(InputError, match="max_regions must be an integer of at least 2"):
+        count_regions(x, max_regions=1)
+
+
+def test_the_verdict_tells_a_stopped_search_from_one_that_ended():
+    def said(count, merged):
+        pairs = [{"regions": None}] * merged + [{"regions": (0, 1)}] * (count * (count - 1) // 2)
+        return _regions({"count": count, "why": "why", "evidence": [{"regions": None}, *pairs]})
+
+    for count, merged in ((MAX_REGIONS, 0), (MAX_REGIONS - 3, 3)):
+        assert said(count, merged)["value"] == count
+        assert f"stopped at {MAX_REGIONS} groups" in said(count, merged)["why"]
+    for count, merged in ((MAX_REGIONS - 1, 0), (1, 0), (2, 5)):
+        assert said(count, merged) == {"value": count, "why": "why"}
+    assert _regions({"why": "too few"}) == {"value": None, "why": "too few"}
 
 
 def test_bad_input():

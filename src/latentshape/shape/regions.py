@@ -29,7 +29,7 @@ References:
     https://doi.org/10.1093/biomet/asn007
 """
 
-__all__ = ["Regions", "Separation", "count_regions", "dip", "dip_pvalue"]
+__all__ = ["MAX_REGIONS", "Regions", "Separation", "count_regions", "dip", "dip_pvalue"]
 
 import contextlib
 import itertools
@@ -44,6 +44,9 @@ from scipy import linalg, ndimage
 from latentshape._checks import check_codes, check_count, check_fraction, check_seed, row_blocks
 from latentshape.errors import InputError
 from latentshape.shape.pursuit import least_gaussian_directions
+
+MAX_REGIONS = 20
+"""Groups at which splitting stops unless told otherwise."""
 
 _NULL_POINTS = (64, 256, 2048)
 _NULL_DRAWS = 2000
@@ -193,6 +196,7 @@ class Regions:
         sizes: Codes of each, shape (count,).
         evidence: The first test of all codes, then one `Separation` for each pair of regions left
             and each pair merged on the way.
+        limited: Whether splitting stopped at the most groups allowed: there may be more regions.
     """
 
     count: int
@@ -200,6 +204,7 @@ class Regions:
     centres: np.ndarray
     sizes: np.ndarray
     evidence: list[Separation]
+    limited: bool
 
 
 def count_regions(
@@ -208,7 +213,7 @@ def count_regions(
     *,
     seed: int = 0,
     level: float = 0.01,
-    max_regions: int = 20,
+    max_regions: int = MAX_REGIONS,
     min_share: float = 0.01,
 ) -> Regions:
     r"""Count the modes of the density of codes, as far as they can be told from chance.
@@ -224,7 +229,7 @@ def count_regions(
         directions: Further directions to look along, shape (m, d), such as principal axes.
         seed: Which codes propose, choose and test.
         level: Chance of more than one region where there is one.
-        max_regions: Splitting stops there.
+        max_regions: Splitting stops at so many groups, at least 2; `limited` then says so.
         min_share: Smallest share of the codes that is called a region.
 
     Example:
@@ -239,7 +244,7 @@ def count_regions(
     y = np.asarray(check_codes(y, name="y", min_samples=_LEAST_ROWS))
     y = next(row_blocks(y, rows=len(y)))
     level = check_fraction(level, name="level")
-    max_regions = check_count(max_regions, name="max_regions")
+    max_regions = check_count(max_regions, name="max_regions", minimum=2)
     given = np.empty((0, y.shape[1]))
     if directions is not None:
         given = check_codes(
@@ -249,6 +254,7 @@ def count_regions(
     role = rng.choice(3, len(y), p=_ROLE_SHARES).astype(np.int8)
     search = _Search(y, role, given, seed, level, max_regions, max(min_share * len(y), 10))
     labels, first = search.split()
+    limited = int(labels.max()) + 1 >= max_regions
     labels, pairs = search.merge(labels)
     sizes = np.bincount(labels)
     order = np.argsort(-sizes, kind="stable")
@@ -257,7 +263,7 @@ def count_regions(
     labels = rank[labels]
     centres = np.stack([y[labels == k].mean(axis=0, dtype=np.float64) for k in range(len(sizes))])
     evidence = [replace(s, regions=_renamed(s.regions, rank)) for s in pairs]
-    return Regions(len(sizes), labels, centres, sizes[order], [first, *evidence])
+    return Regions(len(sizes), labels, centres, sizes[order], [first, *evidence], limited)
 
 
 def _renamed(regions: tuple[int, int] | None, rank: np.ndarray) -> tuple[int, int] | None:

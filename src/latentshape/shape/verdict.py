@@ -23,6 +23,7 @@ from typing import Any
 
 from latentshape.shape import battery
 from latentshape.shape.ellipses import expected_coverage
+from latentshape.shape.regions import MAX_REGIONS
 from latentshape.shape.screening import coverage_error
 
 Record = dict[str, Any]
@@ -178,7 +179,12 @@ def _short(value: float | None) -> str:
 
 
 def _regions(found: Record) -> Record:
-    return _decided(found.get("count"), found.get("why", ""))
+    count, why = found.get("count"), found.get("why", "")
+    # The search made as many groups as are left and were merged; the first evidence is of all codes.
+    merged = sum(each["regions"] is None for each in found.get("evidence", [])[1:])
+    if count is not None and count + merged >= MAX_REGIONS:
+        why += f"; the search stopped at {MAX_REGIONS} groups, so that there may be more regions"
+    return _decided(count, why)
 
 
 def _sampler(found: Record) -> Record:

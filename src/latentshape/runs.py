@@ -55,6 +55,8 @@ class RunFolder:
         self.samples_path = self.path / "samples"
         self.scorecard_path = self.path / "scorecard.json"
         self.figures_path = self.path / "figures"
+        self.series_path = self.path / "series"
+        self.walks_path = self.path / "walks"
         self.report_path = self.path / "report.html"
 
     @classmethod

@@ -44,6 +44,7 @@ from latentshape.evaluation.faces import (
 from latentshape.evaluation.features import FeatureSpace, fit_features
 from latentshape.evaluation.frechet import FrechetReference
 from latentshape.evaluation.prdc import NEIGHBOURS, Manifold, prdc
+from latentshape.evaluation.recommendation import recommend
 from latentshape.images import to_images
 from latentshape.models.base import Autoencoder
 from latentshape.progress import bar
@@ -281,6 +282,7 @@ def score(
         "reference": f"{n} of {len(reference)} test images; real is the validation split",
         "detector": judge.detector.to_dict() if judge.detector else None,
         "features": {s.name: {"comparable_with": s.comparable_with} for s in judge.spaces},
+        "recommendation": recommend(rows),
         "rows": rows,
     }
 

@@ -49,6 +49,7 @@ class Sampler(BaseEstimator, ABC):
         name: Its name in the registry and in scorecards.
         description: One plain sentence for the report.
         has_density: Whether `log_prob` exists for this law.
+        baseline: Whether it repeats training codes, more or less: a yardstick for others, nothing new.
         latent_dim_: Dimension d of the codes it was fitted on.
         mean_, cov_: Mean (d,) and covariance (d, d) of the law it draws from (not of the codes).
     """
@@ -56,6 +57,7 @@ class Sampler(BaseEstimator, ABC):
     name: ClassVar[str]
     description: ClassVar[str]
     has_density: ClassVar[bool]
+    baseline: ClassVar[bool] = False
 
     latent_dim_: int
     mean_: np.ndarray

@@ -36,6 +36,7 @@ class TrainingCodes(Sampler):
     name = "training-codes"
     description = "Codes of training images, unchanged: the best that any sampler could do."
     has_density: ClassVar[bool] = False
+    baseline: ClassVar[bool] = True
 
     codes_: np.ndarray
 

@@ -1,0 +1,72 @@
+"""The experiments of the series, each a function of a bench; ``latentshape series`` runs them.
+
+An experiment takes a `Bench` (a trained run with a judge), draws and judges, writes pictures beside its
+record and returns the record, which ``run_series`` writes as ``RUN/series/<name>.json``. One that is done
+already is skipped, so an interrupted series goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from latentshape.errors import InputError, suggestion
+from latentshape.progress import say
+
+if TYPE_CHECKING:
+    from latentshape.runs import RunFolder
+
+__all__ = ["EXPERIMENTS", "run_series"]
+
+EXPERIMENTS: dict[str, str] = {
+    "cubes": "latentshape.experiments.sampling:cubes",
+    "intervals": "latentshape.experiments.sampling:intervals",
+    "pairwise": "latentshape.experiments.sampling:pairwise",
+    "truncation": "latentshape.experiments.sampling:truncation",
+    "correction": "latentshape.experiments.sampling:correction",
+}
+"""Name of each experiment and where its function lives; its docstring says what it asks."""
+
+
+def run_series(
+    run: RunFolder, names: Sequence[str] = (), *, quick: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Run experiments on a trained run, all or the named ones.
+
+    Args:
+        run: With a model and codes.
+        names: From `EXPERIMENTS`; none for all.
+        quick: Fewer pictures, to see that it works.
+
+    Returns:
+        The record of each, as ``RUN/series/<name>.json`` holds it.
+
+    Raises:
+        InputError: No experiment has that name, or the run has no model or codes yet.
+    """
+    from latentshape.experiments.bench import Bench
+    from latentshape.files import write_json
+    from latentshape.runs import read_record
+
+    for name in names:
+        if name not in EXPERIMENTS:
+            raise InputError(f"No experiment is called {name!r}{suggestion(name, EXPERIMENTS)}")
+    bench, records = Bench(run, quick), {}
+    for name in names or EXPERIMENTS:
+        path = run.series_path / f"{name}.json"
+        if path.exists():
+            record = read_record(path, "protocol", "rows")
+            if record["protocol"] == bench.protocol():
+                say(f"{name} is done already.")
+                records[name] = record
+                continue
+        module, _, function = EXPERIMENTS[name].partition(":")
+        say(f"{name} ...")
+        record = {
+            "protocol": bench.protocol(),
+            **getattr(import_module(module), function)(bench),
+        }
+        write_json(path, record)
+        records[name] = record
+    return records

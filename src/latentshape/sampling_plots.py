@@ -1,0 +1,133 @@
+"""Figures of samplers: draws over the codes with the ellipses they keep to; fidelity against diversity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from latentshape.plots import CODES, CONTROL, LAW, ORIGIN, figure, save, styled
+from latentshape.samplers import make_sampler
+from latentshape.shape import PCA, Moments, confidence_ellipse
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draws_in_plane", "draws_over_codes", "fidelity_diversity", "save_truncation"]
+
+#: Codes and draws in a scatter picture.
+SCATTERED = 4000
+COLOURS = {"gaussian": CODES, "ellipsoid": "#2f855a", "pairwise-ellipse": ORIGIN}
+SETTINGS = {"temperature": "T = {:g}", "level": "{:.0%}", "fact": "{:g}"}
+
+
+@styled
+def draws_in_plane(
+    ax: Axes,
+    codes: np.ndarray,
+    draws: np.ndarray,
+    moments: Moments,
+    pair: tuple[int, int],
+    limit: float,
+    title: str,
+) -> Axes:
+    """Codes and draws in one plane, with the ellipse that the draws keep to and the 1, 2, 3 sigma ones.
+
+    Args:
+        ax: Where to draw.
+        codes: Shape (n, d), in the coordinates of the plane.
+        draws: Shape (m, d), likewise.
+        moments: Of the codes in these coordinates.
+        pair: The two components.
+        limit: Size of the draws' ellipse in sigmas.
+        title: Above the plane.
+    """
+    i, j = pair
+    ax.plot(codes[:, i], codes[:, j], ".", color="#a0aec0", markersize=1.2, alpha=0.6,
+            label="codes", rasterized=True)  # fmt: skip
+    ax.plot(draws[:, i], draws[:, j], ".", color=ORIGIN, markersize=1.6, alpha=0.7,
+            label="draws", rasterized=True)  # fmt: skip
+    for sigma in (1, 2, 3):
+        curve = confidence_ellipse(moments, i, j, sigma)
+        ax.plot(*curve.T, color=LAW, linewidth=0.7, linestyle="--")
+    curve = confidence_ellipse(moments, i, j, limit)
+    ax.plot(*curve.T, color=CONTROL, linewidth=1.4, label=f"{limit:.2f}σ")
+    ax.set_title(title, fontsize=8)
+    ax.set(xticks=[], yticks=[])
+    return ax
+
+
+def draws_over_codes(z: np.ndarray, moments: Moments, path: Path, seed: int = 0) -> Path:
+    """Draws of pairwise ellipses over the codes, in planes of principal and of original components.
+
+    Args:
+        z: Training codes (n, d), d at least 2.
+        moments: Of the codes.
+        path: The PNG to write.
+        seed: Of the draws.
+    """
+    d, pca = moments.d, PCA.of(moments)
+    codes = np.asarray(z[:SCATTERED])
+    ranks = [(0, 1), (0, min(2, d - 1)), (d // 4, d // 4 + 1), (d // 2 - 1, d // 2)]
+    pairs = [p for p in dict.fromkeys(ranks) if p[0] < p[1] < d][:4]
+    made, axes = figure(2, len(pairs), height=4.4)
+    scores = Moments(moments.n, np.zeros(d), np.diag(pca.eigenvalues))
+    r = np.abs(np.triu(moments.correlation(), 1))
+    strongest = [divmod(int(k), d) for k in np.argsort(r, axis=None)[::-1][: len(pairs)]]
+    for row, coordinates in enumerate(("pca", "original")):
+        sampler = make_sampler("pairwise-ellipse", coordinates=coordinates).fit(z)
+        draws = sampler.sample(SCATTERED, seed=seed)
+        limit = sampler.fact * sampler.sigma
+        for ax, pair, rank in zip(axes[row], strongest, pairs):
+            if coordinates == "pca":
+                title = f"PCA axes {rank[0] + 1} and {rank[1] + 1}"
+                draws_in_plane(
+                    ax, pca.transform(codes), pca.transform(draws), scores, rank, limit, title
+                )
+            else:
+                title = f"components {pair[0]} and {pair[1]}"
+                draws_in_plane(ax, codes, draws, moments, pair, limit, title)
+    axes[0, 0].legend(loc="upper right", markerscale=5, fontsize=6.5)
+    axes[0, 0].set_ylabel("ellipses in PCA coordinates")
+    axes[1, 0].set_ylabel("in original coordinates")
+    save(made, path)
+    return path
+
+
+@styled
+def fidelity_diversity(
+    ax: Axes, rows: list[dict[str, Any]], x: str = "recall", y: str = "precision"
+) -> Axes:
+    """One curve per way to draw nearer to the centre; single laws and the ceiling as marks.
+
+    Args:
+        ax: Where to draw.
+        rows: Of the experiment ``truncation``.
+        x: The axis of diversity, ``recall`` or ``coverage``.
+        y: The axis of fidelity, ``precision`` or ``density``.
+    """
+    for name, colour in COLOURS.items():
+        chosen = [row for row in rows if row["sampler"] == name]
+        ax.plot([r[x] for r in chosen], [r[y] for r in chosen], color=colour, marker="o",
+                markersize=3.5, linewidth=1, label=name)  # fmt: skip
+        for row in chosen:
+            key = next(k for k in SETTINGS if k in row)
+            ax.annotate(SETTINGS[key].format(row[key]), (row[x], row[y]), fontsize=5.5,
+                        xytext=(3, 3), textcoords="offset points", color=colour)  # fmt: skip
+    single = [row for row in rows if row["sampler"] not in COLOURS]
+    for row, marker in zip(single, "D^sP*"):
+        ax.plot(row[x], row[y], color=LAW, marker=marker, markersize=5, linestyle="none",
+                markerfacecolor="white", label=row["sampler"])  # fmt: skip
+    ax.set(xlabel=f"{x} (diversity)", ylabel=f"{y} (fidelity)")
+    return ax
+
+
+def save_truncation(record: dict[str, Any], path: Path) -> Path:
+    """Precision against recall and density against coverage, side by side."""
+    made, axes = figure(1, 2, height=3.6)
+    fidelity_diversity(axes[0, 0], record["rows"])
+    fidelity_diversity(axes[0, 1], record["rows"], "coverage", "density")
+    axes[0, 0].legend(fontsize=6.5)
+    save(made, path)
+    return path

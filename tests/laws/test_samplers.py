@@ -94,6 +94,15 @@ def test_same_seed_same_draws_other_seed_others(name, options):
 
 
 @each
+def test_draws_do_not_depend_on_how_many_draw_them(name, options):
+    sampler = make_sampler(name, **options).fit(cloud())
+    alone = sampler.sample(2500, seed=3, workers=1)
+    assert np.array_equal(sampler.sample(2500, seed=3, workers=3), alone)
+    # Blocks have streams of their own: none repeats another.
+    assert not np.array_equal(alone[:1024], alone[1024:2048])
+
+
+@each
 def test_fit_again_forgets(name, options):
     fresh = make_sampler(name, **options).fit(cloud(500, 3, seed=2))
     again = make_sampler(name, **options).fit(cloud())
@@ -288,8 +297,7 @@ def test_seeded_noise_is_frozen():
 
 
 def test_stream_noise_never_touches_the_ends():
-    noise = StreamNoise(0)
-    noise.rows = 1000
+    noise = StreamNoise(0, 0, 1000)
     fine = noise.fine_uniform(100)
     assert fine.min() > 0
     assert fine.max() < 1

@@ -1,7 +1,7 @@
 r"""The contract of every sampler: codes in, a law learnt, codes out.
 
     fit(z) -> self                 learns; forgets any earlier fit; learned names end in _
-    sample(n, seed=0) -> (n, d)    the fast stream
+    sample(n, seed=0) -> (n, d)    fast streams, on every processor
     sample_at(seeds) -> (m, d)     row i depends on seeds[i] alone
     log_prob(z) -> (n,)            log-density in nats, where there is one
     score(z) -> float              its mean over held-out codes
@@ -16,14 +16,17 @@ __all__ = ["Sampler"]
 
 import hashlib
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from threadpoolctl import threadpool_limits
 
 from latentshape import __version__
 from latentshape._checks import (
@@ -40,6 +43,8 @@ from latentshape.samplers.noise import Noise, SeededNoise, StreamNoise
 
 _STREAM_ROWS = 1024
 _SEEDED_ROWS = 64
+#: Numbers in a draw from which on threads gain more than it costs to start them.
+_WORTH_THREADS = 2**22
 
 
 class Sampler(BaseEstimator, ABC):
@@ -87,15 +92,33 @@ class Sampler(BaseEstimator, ABC):
         self.latent_dim_ = int(z.shape[1])
         return self
 
-    def sample(self, n: int, *, seed: int = 0) -> np.ndarray:
-        """Draw n codes, float32, shape (n, d), from one fast stream."""
+    def sample(self, n: int, *, seed: int = 0, workers: int | None = None) -> np.ndarray:
+        """Draw n codes, float32, shape (n, d), from fast streams, one for each block of rows.
+
+        Args:
+            n: How many.
+            seed: From 0 to 2^64 - 1; the same n and seed give the same codes.
+            workers: Threads that draw blocks; None for one per processor where it pays. The codes do
+                not depend on it.
+        """
         check_fitted(self)
-        n = check_count(n)
-        noise = StreamNoise(check_seed(seed))
+        n, seed = check_count(n), check_seed(seed)
         codes = np.empty((n, self.latent_dim_), dtype=np.float32)
-        for start in range(0, n, _STREAM_ROWS):
-            noise.rows = min(_STREAM_ROWS, n - start)
-            codes[start : start + noise.rows] = self._draw(noise)
+
+        def fill(start: int) -> None:
+            rows = min(_STREAM_ROWS, n - start)
+            codes[start : start + rows] = self._draw(StreamNoise(seed, start // _STREAM_ROWS, rows))
+
+        starts = range(0, n, _STREAM_ROWS)
+        if codes.size < _WORTH_THREADS and workers is None:
+            for start in starts:
+                fill(start)
+            return codes
+        workers = check_count((os.cpu_count() or 1) if workers is None else workers, name="workers")
+        # Each worker has a BLAS thread of its own; more of them would stand in one another's way.
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
+            for done in [pool.submit(fill, start) for start in starts]:
+                done.result()
         return codes
 
     def sample_at(self, seeds: Iterable[int]) -> np.ndarray:

@@ -2,8 +2,8 @@ r"""Where samplers get their random numbers: one fast stream, or one small strea
 
 A sampler's law is written once, as a function of standard noise, and drawn in two ways.
 
-`StreamNoise` fills whole blocks in float32 from one generator (SFC64): fast, reproducible for a
-given number of codes.
+`StreamNoise` fills a whole block of rows in float32 from one generator (SFC64) of its own: fast,
+reproducible for a given number of codes, whoever draws which block.
 
 `SeededNoise` gives row i numbers that depend on seeds[i] only. Philox is a counter-based generator:
 its k-th output is a function of (key, k), so that the seed is the key and no state has to be run
@@ -42,11 +42,18 @@ class Noise(ABC):
 
 @final
 class StreamNoise(Noise):
-    """Blocks from one generator, float32."""
+    """One block from a generator of its own, float32.
 
-    def __init__(self, seed: int) -> None:
-        self._rng = np.random.Generator(np.random.SFC64(seed))
-        self.rows = 0
+    Args:
+        seed: Of the whole draw.
+        block: Which block of it.
+        rows: Rows to give.
+    """
+
+    def __init__(self, seed: int, block: int = 0, rows: int = 0) -> None:
+        stream = np.random.SeedSequence(seed, spawn_key=(block,))
+        self._rng = np.random.Generator(np.random.SFC64(stream))
+        self.rows = rows
 
     def uniform(self, columns: int) -> np.ndarray:
         """Numbers uniform on [0, 1), float32."""

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 from latentshape import __version__
 from latentshape.config import PRESETS, Config, field_sections, make_config
 from latentshape.errors import InputError, Interrupted
+from latentshape.experiments import EXPERIMENTS
 from latentshape.progress import say
 from latentshape.samplers import SAMPLERS
 
@@ -132,7 +133,10 @@ def _parser() -> _Parser:
         help="leave out codes with NaN or infinite values, for an array",
     )
     sub = verb("sample", "draw new codes and decode them")
-    sub.add_argument("--sampler", default="gaussian", help=f"{', '.join(SAMPLERS)} [gaussian]")
+    sub.add_argument(
+        "--sampler", default="gaussian",
+        help=f"auto (what evaluate recommends), {', '.join(SAMPLERS)} [gaussian]",
+    )  # fmt: skip
     sub.add_argument("-n", type=int, default=64, metavar="N", help="how many pictures [64]")
     sub.add_argument(
         "--seed", type=int, default=0, metavar="N", help="picture i is drawn from seed + i [0]"
@@ -144,6 +148,14 @@ def _parser() -> _Parser:
     )  # fmt: skip
     verb("evaluate", "judge every sampler: scorecard.json")
     verb("report", "one self-contained report.html")
+    sub = verb(
+        "series", "experiments: what each setting costs in likeness, buys in variety", run=False
+    )
+    sub.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"{', '.join(EXPERIMENTS)} [all of them]"
+    )
+    sub.add_argument("--run", required=True, metavar="RUN", type=Path, help="a trained run")
+    sub.add_argument("--quick", action="store_true", help="fewer pictures, to see that it works")
     _add_data_verbs(verb("data", "what lies at a path; make datasets; the cache", run=False))
     return parser
 
@@ -266,6 +278,15 @@ def _analyze(given: argparse.Namespace) -> None:
     print(out / "shape.json")
 
 
+def _series(given: argparse.Namespace) -> None:
+    from latentshape.experiments import run_series
+    from latentshape.runs import RunFolder
+
+    run = RunFolder.open(given.run)
+    for name in run_series(run, given.names, quick=given.quick):
+        print(run.series_path / f"{name}.json")
+
+
 def _data(given: argparse.Namespace) -> None:
     {"inspect": _inspect, "make": _make_data, "cache": _cache}[given.data_verb](given)
 
@@ -324,9 +345,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     try:
-        {"run": _make, "train": _make, "analyze": _analyze, "data": _data}.get(given.verb, _use)(
-            given
-        )
+        verbs = {
+            "run": _make,
+            "train": _make,
+            "analyze": _analyze,
+            "data": _data,
+            "series": _series,
+        }
+        verbs.get(given.verb, _use)(given)
         sys.stdout.flush()
     except InputError as error:
         print(f"latentshape: {error}", file=sys.stderr)

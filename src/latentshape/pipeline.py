@@ -222,11 +222,37 @@ def _picture_ends(run: RunFolder, z: np.ndarray, record: dict[str, Any], each: i
 
 
 def fitted(run: RunFolder, name: str, options: dict[str, Any] | None = None) -> Sampler:
-    """A sampler fitted to the run's training codes."""
+    """A sampler fitted to the run's training codes; ``auto`` is the one that ``evaluate`` recommends."""
     from latentshape.codes import load_codes
     from latentshape.samplers import make_sampler
 
+    if name == "auto":
+        name = recommended(run, options)
     return make_sampler(name, **(options or {})).fit(load_codes(run, "train").z)
+
+
+def recommended(run: RunFolder, options: dict[str, Any] | None = None) -> str:
+    """The sampler that the run's scorecard recommends; the reason is said.
+
+    Raises:
+        InputError: There is no scorecard yet, no sampler was judged, or options are given, whose
+            meaning would depend on the choice.
+    """
+    run.need(run.scorecard_path, "evaluate")
+    choice = read_record(run.scorecard_path, "rows").get("recommendation")
+    if choice is None or choice["value"] is None:
+        why = "no sampler was judged" if choice else "an earlier version wrote the scorecard"
+        raise InputError(
+            f"{run.scorecard_path} recommends no sampler ({why}). Make it again with: latentshape "
+            f"evaluate {run.path}"
+        )
+    if options:
+        raise InputError(
+            f"--option goes with a named sampler; 'auto' is {choice['value']!r} here. Use --sampler "
+            f"{choice['value']}."
+        )
+    say(f"Sampler {choice['value']}: {choice['why']}.")
+    return str(choice["value"])
 
 
 def evaluate_run(run: RunFolder) -> dict[str, Any]:

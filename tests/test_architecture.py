@@ -19,10 +19,11 @@ RANK = {
     "training": 2, "codes": 2,
     "decoding": 3,
     "evaluation": 4,
-    "plots": 5, "report": 5,
+    "plots": 5, "sampling_plots": 5, "report": 5,
     "pipeline": 6,
-    "cli": 7,
-    "__main__": 8,
+    "experiments": 7,
+    "cli": 8,
+    "__main__": 9,
 }  # fmt: skip
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "jinja2", "safetensors")
 #: The codes' rooms: they know arrays, and nothing of pictures or networks.

@@ -17,8 +17,9 @@ __all__ = ["scorecard_text", "write_report"]
 
 #: Rows of the scorecard in reading order.
 ORDER = (
-    "real", "reconstruction", "training-codes", "gaussian", "elliptical", "pairwise-ellipse", "diagonal",
-    "intervals", "centred", "zero-mean", "standard-normal", "cube", "phase-scrambled",
+    "real", "reconstruction", "training-codes", "neighbours", "gaussian", "elliptical", "mixture", "flow",
+    "copula", "ellipsoid", "pairwise-ellipse", "diagonal", "intervals", "centred", "zero-mean",
+    "standard-normal", "cube", "phase-scrambled",
 )  # fmt: skip
 #: Plain words for the rows that are no samplers; samplers describe themselves.
 IMAGE_ROWS = {
@@ -74,9 +75,54 @@ def gather(run: RunFolder) -> dict[str, Any]:
         "corners": [(c, rows[c[0]]) for c in CORNERS if c[0] in rows],
         "metrics": metrics,
         "stages": run.stages(),
+        "novelty": card.get("novelty") if card else None,
+        "series": series(run),
+        "series_pictures": {p.stem: embed(p) for p in sorted(run.series_path.glob("*.png"))},
         "pictures": {p.stem: embed(p) for p in sorted(run.samples_path.glob("*.png"))},
         "figures": {p.stem: embed(p) for p in sorted(run.figures_path.glob("*.png"))},
     }
+
+
+def series(run: RunFolder) -> dict[str, Any]:
+    """Records of the experiments that were run, each with its rows as a table of text."""
+    found = {}
+    for path in sorted(run.series_path.glob("*.json")):
+        record = read_record(path, "protocol", "question", "rows")
+        columns, cells = table(record["rows"])
+        found[path.stem] = {**record, "columns": columns, "cells": cells}
+    return found
+
+
+def table(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Rows of records as columns and cells; what a row lacks is left empty.
+
+    Example:
+        >>> table([{"fact": 0.7, "n": 3, "gap": 1.25}, {"n": 3, "gap": None}])
+        (['fact', 'gap'], [['0.7', '1.25'], ['', '–']])
+    """
+    columns = list(dict.fromkeys(key for row in rows for key in row if key != "n"))
+    return [c.replace("_", " ") for c in columns], [
+        [_text(row, c) for c in columns] for row in rows
+    ]
+
+
+def _text(row: dict[str, Any], column: str) -> str:
+    if column not in row:
+        return ""
+    value = row[column]
+    if isinstance(value, dict):  # a mean and its spread
+        return f"{value['mean']:.2f} ± {value['std']:.2f}"
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return (
+            f"{value:g}"
+            if len(f"{value:g}") <= 4
+            else f"{value:.3f}"
+            if value < 100
+            else f"{value:,.0f}"
+        )
+    return str(value)
 
 
 def ordered(rows: dict[str, Any]) -> dict[str, str]:

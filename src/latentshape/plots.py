@@ -1,23 +1,29 @@
 """One function per figure: axes in, axes out. Statistics come from `shape`.
 
 Colours mean the same everywhere: codes blue, the Gaussian control orange, exact laws black, the origin
-and what is drawn around it red.
+and what is drawn around it red. Only a chosen code among all others (`plane`) is orange too, as a star.
+
+A picture of many codes reads rows spread evenly over all of them, so that codes in some order (by class,
+say) are shown whole; what is counted or measured in a title is counted on all.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from latentshape._checks import row_blocks
 from latentshape.files import atomic_path
 from latentshape.shape import (
     PCA,
     MahalanobisLaw,
     Moments,
+    Whitening,
     confidence_ellipse,
     fit_gaussians,
     mahalanobis_squared,
@@ -29,11 +35,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["battery", "contours", "correlation_counts", "correlation_map", "coverage", "loss_curve",
-           "mahalanobis_radius", "number_distribution", "overlaid_curves", "plane", "quantiles",
-           "radius_and_cubes", "shadow", "shape_figures", "spectrum", "void_gaps"]  # fmt: skip
+__all__ = ["battery", "close_up", "contours", "correlation_counts", "correlation_map", "coverage",
+           "loss_curve", "mahalanobis_radius", "number_distribution", "overlaid_curves", "plane",
+           "quantiles", "radius_and_cubes", "shadow", "shape_figures", "spectrum", "void_gaps"]  # fmt: skip
 
 CODES, CONTROL, LAW, ORIGIN, CENTRE = "#2b6cb0", "#dd8b2c", "#1a202c", "#c53030", "#1a202c"
+OTHER = "#718096"
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -50,6 +57,12 @@ STYLE: Any = {
 }
 #: Codes that a density picture or histogram reads at most; statistics use all.
 DRAWN = 200_000
+#: Single points drawn in a scatter plot at most, and in one panel of a close-up.
+SCATTERED, CLOSE = 5_000, 2_500
+#: Half a side of a close-up, in standard deviations.
+CLOSE_SIGMA = 0.5
+#: Uniform points of the cube drawn into a plane.
+ARTIFICIAL = 10
 
 
 P = ParamSpec("P")
@@ -89,6 +102,32 @@ def save(made: Figure, path: Path) -> None:
         made.savefig(temporary, format="png")
 
 
+def thinned(z: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` rows, spread evenly over all."""
+    if len(z) <= count:
+        return z
+    return z[np.linspace(0, len(z) - 1, count).round().astype(np.intp)]
+
+
+def _legend_above(ax: Axes, columns: int) -> None:
+    """A legend between axes and title, where it covers nothing that is drawn."""
+    handles, labels = ax.get_legend_handles_labels()
+    ax.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns,
+              borderaxespad=0.1, columnspacing=1.2, handlelength=1.6)  # fmt: skip
+    ax.set_title(ax.get_title(), pad=7 + 12.5 * math.ceil(len(labels) / columns))
+
+
+def _legend_below(made: Figure, ax: Axes) -> None:
+    """One legend for all panels of a figure, beneath them."""
+    handles, labels = ax.get_legend_handles_labels()
+    made.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+
+
+def _number(value: float | None) -> str:
+    """Two decimals with a true minus, or a dash where there is no number."""
+    return "–" if value is None else f"{value:.2f}".replace("-", "−")
+
+
 @styled
 def loss_curve(ax: Axes, metrics: list[dict[str, Any]]) -> Axes:
     """Mean squared error per pixel over the epochs, training and held-out, on a log scale."""
@@ -112,15 +151,21 @@ def loss_curve(ax: Axes, metrics: list[dict[str, Any]]) -> Axes:
 @styled
 def spectrum(ax: Axes, pca: dict[str, Any]) -> Axes:
     """Eigenvalues of the covariance by rank, and the share of variance up to each."""
+    from matplotlib.ticker import MaxNLocator
+
     values = np.array(pca["eigenvalues"])
     rank = np.arange(1, len(values) + 1)
-    ax.plot(rank, values, color=CODES, label="variance of the axis")
-    ax.set(xlabel="PCA axis", ylabel="variance", yscale="log", title="Spectrum")
+    # An axis along which nothing varies has no place on a log scale.
+    values = np.where(values > values.max() * 1e-15, values, np.nan)
+    marker = "." if len(rank) <= 20 else None
+    ax.plot(rank, values, color=CODES, marker=marker, label="variance (left)")
+    ax.set(xlabel="PCA axis", ylabel="variance along the axis", yscale="log", title="Spectrum")
+    ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     share = ax.twinx()
-    share.plot(rank, np.cumsum(pca["explained"]), color=CONTROL, label="explained up to here")
-    share.set(ylim=(0, 1.02), ylabel="share of all variance")
-    share.spines["top"].set_visible(False)
-    ax.legend(handles=[*ax.lines, *share.lines], loc="center right")
+    share.plot(rank, np.cumsum(pca["explained"]), color=OTHER, marker=marker, linestyle="--")
+    share.set(ylim=(0, 1.02), ylabel="share of all variance, summed")
+    ax.plot([], [], color=OTHER, linestyle="--", label="share up to here (right)")
+    _legend_above(ax, 2)
     return ax
 
 
@@ -137,38 +182,142 @@ def number_distribution(ax: Axes, z: np.ndarray, moments: Moments, j: int) -> Ax
     mean, half = column.mean[0], counted.half_widths()[0]
     ax.axvline(0, color=ORIGIN, linewidth=0.8, linestyle=":")
     spread = 4.5 * column.std[0]
-    ax.set(xlim=(min(mean - spread, -0.1), max(mean + spread, 0.1)), yticks=[])
-    ax.set_title(f"{j}:  mean {mean:.2f}, hw {half:.2f}", fontsize=7.5)
+    ax.set(xlim=(min(mean - spread, -0.1), max(mean + spread, 0.1)), ylim=(0, None), yticks=[])
+    ax.set_title(f"component {j}\nmean {_number(mean)}, half-width {_number(half)}", fontsize=7)
     return ax
 
 
 @styled
 def plane(
-    ax: Axes, z: np.ndarray, moments: Moments, i: int, j: int, labels: tuple[str, str]
+    ax: Axes,
+    z: np.ndarray,
+    moments: Moments,
+    i: int,
+    j: int,
+    labels: tuple[str, str],
+    *,
+    origin: Any = (0.0, 0.0),
+    special: np.ndarray | None = None,
+    artificial: np.ndarray | None = None,
+    scatter: int = 0,
 ) -> Axes:
-    """Density of codes in the plane of two components, with 1, 2, 3 sigma ellipses."""
+    """Codes in the plane of two components, with 1, 2, 3 sigma ellipses, centre and origin.
+
+    Args:
+        ax: Where to draw.
+        z: Codes (n, d).
+        moments: Their moments.
+        i: The component that lies across.
+        j: The component that points up.
+        labels: Of the two axes.
+        origin: Where the origin of the latent space lies in this plane.
+        special: Chosen codes (m, d), drawn as orange stars.
+        artificial: Points that are no codes, (m, d), drawn as red crosses.
+        scatter: Draw so many codes at most as single points; 0 for the density of all.
+    """
     from matplotlib.colors import LogNorm
 
-    x, y = np.asarray(z[:DRAWN, i], np.float64), np.asarray(z[:DRAWN, j], np.float64)
-    bins = int(np.clip(np.sqrt(len(x)) / 1.5, 40, 160))
-    ax.hist2d(x, y, bins=bins, cmap="Blues", norm=LogNorm(vmin=0.5), rasterized=True)
+    shown = thinned(z, scatter or DRAWN)
+    x, y = (np.asarray(shown[:, k], np.float64) for k in (i, j))
+    if scatter:
+        ax.plot(x, y, linestyle="none", marker="o", markersize=1.6, markeredgewidth=0, alpha=0.5,
+                color=CODES, rasterized=True)  # fmt: skip
+        ax.plot([], [], linestyle="none", marker="o", markersize=4, color=CODES, label="codes")
+    else:
+        bins = int(np.clip(np.sqrt(len(x)) / 1.5, 40, 160))
+        ax.hist2d(x, y, bins=bins, cmap="Blues", norm=LogNorm(vmin=0.5), rasterized=True)
+    within = _plane_of(moments, i, j)
     for sigma in (1, 2, 3):
-        curve = confidence_ellipse(moments, i, j, sigma)
-        ax.plot(*curve.T, color=LAW, linewidth=0.9, linestyle="-" if sigma == 2 else "--")
-    ax.plot(*moments.mean[[i, j]], marker="+", color=CENTRE, markersize=9, label="centre")
-    ax.plot(0, 0, marker="o", color=ORIGIN, markersize=5, label="origin", linestyle="none")
+        curve = confidence_ellipse(within, 0, 1, sigma)
+        ax.plot(*curve.T, color=LAW, linewidth=0.9, linestyle="-" if sigma == 2 else "--",
+                label="1, 2, 3σ ellipses" if sigma == 2 else None)  # fmt: skip
+    ax.plot(*within.mean, marker="+", color=CENTRE, markersize=9, label="centre", linestyle="none")
+    for points, marker, size, colour, label in (
+        (artificial, "x", 5, ORIGIN, "points of the cube"),
+        (special, "*", 10, CONTROL, "one code"),
+    ):
+        if points is not None:
+            ax.plot(points[:, i], points[:, j], linestyle="none", marker=marker, markersize=size,
+                    color=colour, label=label,
+                    markeredgecolor=LAW if marker == "*" else colour,
+                    markeredgewidth=0.6 if marker == "*" else 1.3)  # fmt: skip
+    ax.plot(*origin, marker="o", color=ORIGIN, markersize=5, label="origin", linestyle="none")
+    lines = np.concatenate([np.stack(line.get_data(), axis=1) for line in ax.lines])
+    _frame(ax, np.concatenate([lines, np.stack([x, y], axis=1)]))
     ax.set(xlabel=labels[0], ylabel=labels[1])
     return ax
+
+
+def _plane_of(moments: Moments, i: int, j: int) -> Moments:
+    """Moments of two components alone."""
+    return Moments(moments.n, moments.mean[[i, j]], moments.cov[np.ix_([i, j], [i, j])])
+
+
+def _frame(ax: Axes, points: np.ndarray) -> None:
+    """Limits that cut off none of the points (n, 2)."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = np.where(high > low, 0.03 * (high - low), 0.5)
+    ax.set(xlim=(low[0] - margin[0], high[0] + margin[0]))
+    ax.set(ylim=(low[1] - margin[1], high[1] + margin[1]))
+
+
+@styled
+def close_up(
+    ax: Axes,
+    points: np.ndarray,
+    place: np.ndarray,
+    half: np.ndarray,
+    *,
+    name: str,
+    control: bool = False,
+    step: int = 1,
+    gap: float | None = None,
+) -> Axes:
+    """Single points in a small rectangle of a plane, and in the title how many there are.
+
+    Args:
+        ax: Where to draw.
+        points: Those of the cloud in this plane, (n, 2), inside the rectangle or not.
+        place: The rectangle's middle, (2,).
+        half: Half its sides, (2,).
+        name: Of the place, for the title.
+        control: Whether these are points of the Gaussian control.
+        step: Draw every ``step``-th point only; equal for clouds that are to be compared.
+        gap: Distance to the nearest code at this place over the control's, for the title.
+    """
+    inside = _inside([points], place, half)
+    ax.plot(*inside[::step].T, linestyle="none", marker="o", markersize=1.9, markeredgewidth=0,
+            alpha=0.75, color=CONTROL if control else CODES)  # fmt: skip
+    if name == "origin":
+        ax.plot(*place, marker="o", color=ORIGIN, markersize=5, linestyle="none")
+    else:
+        ax.plot(*place, marker="+", color=CENTRE, markersize=9, linestyle="none")
+    ax.set(xlim=(place[0] - half[0], place[0] + half[0]))
+    ax.set(ylim=(place[1] - half[1], place[1] + half[1]))
+    title = f"{name}: {len(inside):,} {'of the control' if control else 'codes'}"
+    if gap is not None:
+        title += f"\ngap {gap:.2f} × control's"
+    if step > 1:
+        title += f"\n1 in {step:,} drawn"
+    ax.set_title(title, fontsize=7)
+    ax.tick_params(labelsize=7)
+    return ax
+
+
+def _inside(blocks: Iterable[np.ndarray], place: np.ndarray, half: np.ndarray) -> np.ndarray:
+    """The points of blocks (rows, 2) within a rectangle."""
+    return np.concatenate([b[(np.abs(b - place) <= half).all(axis=1)] for b in blocks])
 
 
 @styled
 def mahalanobis_radius(ax: Axes, z: np.ndarray, moments: Moments, origin: float) -> Axes:
     """Mahalanobis radii of the codes, of an equal-size Gaussian control, the exact law, and the origin."""
-    z = z[:DRAWN]
+    z = thinned(z, DRAWN)
     radii = np.sqrt(mahalanobis_squared(z, moments))
     control = GaussianControl(moments, len(z), seed=0)
-    drawn = np.concatenate([np.asarray(b) for b in control.blocks()])
-    control_radii = np.sqrt(mahalanobis_squared(drawn))
+    whiten = Whitening(control.moments())
+    squares = [np.square(whiten(block)).sum(axis=1) for block in control.blocks()]
+    control_radii = np.sqrt(np.concatenate(squares))
     low = min(radii.min(), control_radii.min())
     high = max(np.quantile(radii, 0.999), control_radii.max())
     edges = np.linspace(low, high, 90).tolist()
@@ -176,7 +325,7 @@ def mahalanobis_radius(ax: Axes, z: np.ndarray, moments: Moments, origin: float)
     ax.hist(
         control_radii, edges, density=True, histtype="step", color=CONTROL, label="Gaussian control"
     )
-    law = MahalanobisLaw(len(z), z.shape[1])
+    law = MahalanobisLaw(moments.n, moments.d)
     steps = np.linspace(low, high, 400)
     cumulated = np.asarray(law.cdf(steps**2))
     ax.plot((steps[1:] + steps[:-1]) / 2, np.diff(cumulated) / np.diff(steps), color=LAW,
@@ -184,14 +333,17 @@ def mahalanobis_radius(ax: Axes, z: np.ndarray, moments: Moments, origin: float)
     ax.set(xlabel="Mahalanobis radius", ylabel="density", title="Radius after whitening")
     if origin < high * 1.3:
         ax.axvline(origin, color=ORIGIN, linestyle=":", label="the origin")
-    ax.legend()
+    else:
+        ax.text(1.0, 0.5, f"the origin: {origin:.1f} →", color=ORIGIN, fontsize=8, ha="right",
+                transform=ax.transAxes)  # fmt: skip
+    _legend_above(ax, 2)
     return ax
 
 
 @styled
 def radius_and_cubes(ax: Axes, z: np.ndarray, best_b: float) -> Axes:
     """Lengths of the codes beside those of points drawn uniformly in cubes around the origin."""
-    lengths = np.linalg.norm(np.asarray(z[:DRAWN], np.float64), axis=1)
+    lengths = np.linalg.norm(np.asarray(thinned(z, DRAWN), np.float64), axis=1)
     edges = np.linspace(0, max(np.quantile(lengths, 0.999), 1e-9) * 1.35, 120).tolist()
     ax.hist(lengths, edges, density=True, color=CODES, alpha=0.5, label="codes")
     rng = np.random.default_rng(0)
@@ -199,9 +351,9 @@ def radius_and_cubes(ax: Axes, z: np.ndarray, best_b: float) -> Axes:
         b = best_b * factor
         cube = np.linalg.norm(rng.uniform(-b, b, (20_000, z.shape[1])), axis=1)
         ax.hist(cube, edges, density=True, histtype="step", color=ORIGIN, linestyle=style,
-                label=f"cube [-b, b]^d, b = {b:.2f}")  # fmt: skip
+                label=f"cube [−b, b]$^d$, b = {b:.2f}")  # fmt: skip
     ax.set(xlabel="length of the code", ylabel="density", title="Radius about the origin")
-    ax.legend()
+    _legend_above(ax, 2)
     return ax
 
 
@@ -236,7 +388,7 @@ def coverage(
         ylabel="percentage points more or less",
         title="Share of codes inside the ellipses",
     )
-    ax.legend()
+    _legend_above(ax, 2)
     return ax
 
 
@@ -250,11 +402,12 @@ def correlation_counts(ax: Axes, record: dict[str, Any]) -> Axes:
     ):
         values = list(counts.values())
         bars = ax.bar(x + shift, values, 0.36, color=colour, label=label)
-        ax.bar_label(bars, fontsize=6)
+        ax.bar_label(bars, [f"{v:,}" for v in values], fontsize=6.5, rotation=90, padding=2)
     ax.set_xticks(x, [f"> {t}" for t in record["counts"]])
     ax.set(xlabel="|r|", ylabel="pairs", yscale="symlog", title="Correlated pairs of components")
-    ax.set_ylim(0, max([1, *record["counts"].values()]) * 4)
-    ax.legend()
+    counts = [*record["counts"].values(), *record["control"]["counts"].values()]
+    ax.set_ylim(0, max([1, *counts]) * 12)  # room for the number above the highest bar
+    _legend_above(ax, 2)
     return ax
 
 
@@ -271,7 +424,7 @@ def quantiles(ax: Axes, qq: dict[str, Any]) -> Axes:
     )
     ax.set(xlabel="radius of a Gaussian's quantile", ylabel="radius of the same share",
            title="Radius, quantile by quantile")  # fmt: skip
-    ax.legend()
+    _legend_above(ax, 2)
     return ax
 
 
@@ -287,28 +440,44 @@ def battery(ax: Axes, tests: dict[str, Any]) -> Axes:
         (CONTROL, "Gaussian control", [tests[n]["control"]["effect"] for n in names]),
         (CODES, "codes", [tests[n]["effect"] for n in names]),
     ):
-        sizes = [max(abs(e) / TOLERANCES[n], floor) for e, n in zip(effects, names)]
+        sizes = [
+            np.nan if e is None else max(abs(e) / TOLERANCES[n], floor)
+            for e, n in zip(effects, names)
+        ]
         ax.plot(sizes, y, linestyle="none", marker="o", markersize=5, color=colour, label=label)
     rejected = tests["family"]["rejected"]
     ax.set_yticks(y, [f"{n} *" if n in rejected else n for n in names])
     ax.axvline(1, color=LAW, linewidth=0.8, linestyle="--")
-    ax.set(xscale="log", xlabel="|effect| / tolerance (right of 1: it matters;  * rejected)")  # fmt: skip
-    ax.set_title("Tests of normality", pad=20)
+    ax.set(xscale="log", xlabel="|effect| / tolerance\n(right of 1 it matters; * rejected)")
+    ax.set_title("Tests of normality")
     ax.grid(axis="y", color="#e2e8f0", linewidth=0.6)
     ax.set_axisbelow(True)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    _legend_above(ax, 2)
     return ax
 
 
 @styled
 def shadow(ax: Axes, x: np.ndarray, title: str) -> Axes:
-    """Histogram of the codes along one direction, standardised, with the normal density."""
+    """Histogram of the codes along one direction, standardised, with the normal density.
+
+    Args:
+        ax: Where to draw.
+        x: Projections (n,) that are not all equal.
+        title: Its title; what lies beyond 6 standard deviations is written below it.
+    """
+    x = np.asarray(x, np.float64)
     x = (x - x.mean()) / x.std()
     edges = np.linspace(-6, 6, 97)
-    ax.hist(x, edges.tolist(), density=True, color=CODES, alpha=0.5)
+    # Of all the codes, also of those beyond the edges.
+    heights = np.histogram(x, edges)[0] / (len(x) * (edges[1] - edges[0]))
+    ax.stairs(heights, edges, fill=True, color=CODES, alpha=0.5)
     ax.plot(edges, np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi), color=LAW, linewidth=1)
-    ax.set(yticks=[], xlabel="standard deviations", xlim=(-6, 6))
-    ax.set_title(title, fontsize=7.5)
+    ax.set(yticks=[], xlabel="standard deviations", xlim=(-6, 6), ylim=(0, None))
+    ax.set_title(title, fontsize=7)
+    beyond = int((np.abs(x) > 6).sum())
+    if beyond:
+        ax.text(0.98, 0.96, f"{beyond:,} beyond", transform=ax.transAxes, ha="right", va="top",
+                fontsize=6.5, color=OTHER)  # fmt: skip
     return ax
 
 
@@ -319,16 +488,22 @@ def contours(ax: Axes, z: np.ndarray, moments: Moments, i: int, j: int) -> Axes:
 
     found = density(z, i, j, moments=moments)
     levels = found.levels((1.0, 2.0, 3.0))
-    ax.contourf(found.x, found.y, found.values.T, levels=24, cmap="Blues")
-    known = np.sort(levels[np.isfinite(levels)])
-    ax.contour(found.x, found.y, found.values.T, levels=known, colors=CODES, linewidths=0.9)
-    for sigma in (1, 2, 3):
-        curve = confidence_ellipse(moments, i, j, sigma)
+    # The density of a Fourier transform ripples about zero where there are no codes: not drawn.
+    steps = found.values.max() * np.append(0.004, np.linspace(0.03, 1, 24))
+    ax.contourf(found.x, found.y, found.values.T, levels=steps, cmap="Blues")
+    within = _plane_of(moments, i, j)
+    curves = [confidence_ellipse(within, 0, 1, sigma) for sigma in (1, 2, 3)]
+    known = np.unique(levels[np.isfinite(levels)])
+    if len(known):
+        drawn = ax.contour(
+            found.x, found.y, found.values.T, levels=known, colors=CODES, linewidths=0.9
+        )
+        curves += [part for level in drawn.allsegs for part in level]
+    for curve in curves[:3]:
         ax.plot(*curve.T, color=LAW, linewidth=0.8, linestyle="--")
-    ax.plot(0, 0, marker="o", color=ORIGIN, markersize=4, linestyle="none")
-    spread = 4 * moments.std[[i, j]]
-    low, high = moments.mean[[i, j]] - spread, moments.mean[[i, j]] + spread
-    ax.set(xlim=(min(low[0], -0.2), max(high[0], 0.2)), ylim=(min(low[1], -0.2), max(high[1], 0.2)))
+    ax.plot(*within.mean, marker="+", color=CENTRE, markersize=7, linestyle="none", label="centre")
+    ax.plot(0, 0, marker="o", color=ORIGIN, markersize=4, linestyle="none", label="origin")
+    _frame(ax, np.concatenate([*curves, np.zeros((1, 2))]))
     ax.set(xlabel=f"component {i}", ylabel=f"component {j}")
     return ax
 
@@ -354,8 +529,9 @@ def correlation_map(ax: Axes, r: np.ndarray) -> Axes:
 
 @styled
 def overlaid_curves(ax: Axes, record: dict[str, Any], chosen: list[int]) -> Axes:
-    """Gaussian fits of chosen components in one picture: dominant ones against all the others."""
+    """Gaussian fits of all components in one picture, chosen ones (the dominant) above the others."""
     columns = record["components"]
+    thin = 0.3 if len(columns) > 40 else 0.8
     x = np.linspace(*_range_of(columns), 500)
     for j, column in enumerate(columns):
         if column["fit_std"] is None or column["fit_r2"] is None or not column["std"]:
@@ -363,10 +539,11 @@ def overlaid_curves(ax: Axes, record: dict[str, Any], chosen: list[int]) -> Axes
         curve = np.exp(-0.5 * ((x - column["fit_mean"]) / column["fit_std"]) ** 2)
         curve /= column["fit_std"] * np.sqrt(2 * np.pi)
         special = j in chosen
-        ax.plot(x, curve, color=ORIGIN if special else "#a0aec0", linewidth=1.1 if special else 0.3,
-                alpha=0.9 if special else 0.5, zorder=2 if special else 1)  # fmt: skip
+        ax.plot(x, curve, color=ORIGIN if special else OTHER, linewidth=1.1 if special else thin,
+                alpha=0.9 if special else 0.6, zorder=2 if special else 1)  # fmt: skip
     ax.axvline(0, color=LAW, linewidth=0.6, linestyle=":")
-    ax.set(yticks=[], xlabel="value", title="Fitted curves; dominant ones red")
+    title = f"{len(chosen)} dominant ones red" if chosen else "none is dominant"
+    ax.set(ylim=(0, None), yticks=[], xlabel="value", title=f"Fitted curves; {title}")
     return ax
 
 
@@ -390,7 +567,7 @@ def void_gaps(ax: Axes, places: list[dict[str, Any]]) -> Axes:
     ax.axhline(1, color=LAW, linewidth=0.8)
     ax.set_xticks(x, [name.replace(" ", "\n") for name in names], fontsize=7)
     ax.set(ylabel="nearest code, codes / control", title="Voids: gaps beside a Gaussian's")
-    ax.legend()
+    _legend_above(ax, 2)
     return ax
 
 
@@ -412,19 +589,22 @@ def _chosen_pairs(record: dict[str, Any]) -> list[tuple[int, int]]:
     pairs = [(p["i"], p["j"]) for p in record["correlation"]["pairs"][:1]]
     sigmas = [abs(c["mean"]) / c["std"] if c["std"] else 0.0 for c in record["components"]]
     i, j = sorted(range(len(sigmas)), key=lambda k: -sigmas[k])[:2]
-    return [*pairs, (i, j)]
+    return [p for p in pairs if set(p) != {i, j}] + [(i, j)]
 
 
 @styled
-def shape_figures(record: dict[str, Any], z: np.ndarray, folder: Path) -> list[Path]:
+def shape_figures(
+    record: dict[str, Any], z: np.ndarray, folder: Path, *, moments: Moments | None = None
+) -> list[Path]:
     """Every figure of ``shape.json``, written as PNG into ``folder``.
 
     Args:
         record: What ``shape.measure`` gave for these codes.
         z: Codes (n, d).
         folder: Made if it is not there.
+        moments: Of these codes, if they are known already: saves a read of all codes.
     """
-    moments = Moments.of(z)
+    moments = moments or Moments.of(z)
     d = record["d"]
     written = []
 
@@ -457,20 +637,18 @@ def shape_figures(record: dict[str, Any], z: np.ndarray, folder: Path) -> list[P
 
     if d >= 2:
         pairs = _chosen_pairs(record)
-        made, axes = figure(1, 3, height=2.6)
+        made, axes = figure(1, len(pairs) + 1, height=2.8)
         for ax, (i, j) in zip(axes.flat, pairs):
             plane(ax, z, moments, i, j, (f"component {i}", f"component {j}"))
         pca = PCA.of(moments)
-        scores = pca.transform(np.asarray(z[:DRAWN]))
-        rotated = Moments(moments.n, np.zeros(d), np.diag(pca.eigenvalues))
-        last = axes.flat[len(pairs)]
-        plane(last, scores, rotated, 0, 1, ("PCA axis 1", "PCA axis 2"))
-        origin = pca.transform(np.zeros((1, d)))[0]
-        last.lines[-1].set_data([origin[0]], [origin[1]])
-        last.legend(loc="upper left")
-        for ax in axes.flat[len(pairs) + 1 :]:
-            ax.set_visible(False)
+        scores = pca.transform(thinned(z, DRAWN), 2)
+        rotated = Moments(moments.n, np.zeros(2), np.diag(pca.eigenvalues[:2]))
+        origin = pca.transform(np.zeros((1, d)), 2)[0]
+        plane(axes[0, -1], scores, rotated, 0, 1, ("PCA axis 1", "PCA axis 2"), origin=origin)
+        _legend_below(made, axes[0, -1])
         keep("planes", made)
+        keep("scatter", _scattered(record, z, moments))
+        keep("close-ups", _close_ups(record, z, moments, *pairs[-1]))
     if record["ellipses"]["coverage"]:
         radius = record.get("joint_law", {}).get("radius", {})
         predicted = {r["sigma"]: r["predicted"] for r in radius.get("coverage", [])}
@@ -482,21 +660,67 @@ def shape_figures(record: dict[str, Any], z: np.ndarray, folder: Path) -> list[P
     if d >= 2:
         made, axes = figure(1, 2, height=3.2)
         correlation_map(axes[0, 0], moments.correlation())
-        overlaid_curves(
-            axes[0, 1], record, [j for j in chosen if record["components"][j]["dominant"]]
-        )
+        dominant = [j for j, column in enumerate(record["components"]) if column["dominant"]]
+        overlaid_curves(axes[0, 1], record, dominant)
         keep("correlation-map", made)
     if "verdict" in record:
         _deep_figures(record, z, moments, keep)
     return written
 
 
+def _notable_planes(record: dict[str, Any]) -> list[tuple[int, int]]:
+    """At most six planes of components: those whose contours were measured."""
+    measured = record.get("planes", {}).get("contours", [])
+    return [(p["i"], p["j"]) for p in measured if p["plane"] == "components"][:6]
+
+
+def _scattered(record: dict[str, Any], z: np.ndarray, moments: Moments) -> Figure:
+    """The notable planes with single codes, the first of them marked, and points of the best cube."""
+    planes = _notable_planes(record) or _chosen_pairs(record)
+    columns = min(3, len(planes))
+    rows = -(-len(planes) // columns)
+    made, axes = figure(rows, columns, height=2.5 * rows + 0.3, width=2.55 * columns)
+    for ax in axes.flat[len(planes) :]:
+        ax.set_visible(False)
+    b = record["radius"]["best_cube_b"]
+    artificial = np.random.default_rng(record["seed"]).uniform(-b, b, (ARTIFICIAL, moments.d))
+    # The first code of all: not chosen for what it shows.
+    special = np.asarray(z[:1], np.float64)
+    for ax, (i, j) in zip(axes.flat, planes):
+        plane(ax, z, moments, i, j, (f"component {i}", f"component {j}"), special=special,
+              artificial=artificial, scatter=SCATTERED)  # fmt: skip
+    _legend_below(made, axes[0, 0])
+    return made
+
+
+def _close_ups(record: dict[str, Any], z: np.ndarray, moments: Moments, i: int, j: int) -> Figure:
+    """Codes and control, single points, in a small rectangle at the centre and one at the origin."""
+    within = _plane_of(moments, i, j)
+    half = CLOSE_SIGMA * np.where(within.constant, 1.0, within.std)
+    # A Gaussian's shadow on a plane is the Gaussian of that plane: no need to draw all components.
+    drawn = GaussianControl(within, moments.n, seed=record["seed"])
+    ratios = {p["place"]: p["ratio"] for p in record.get("voids", {}).get("places", [])
+              if p["whitened"]}  # fmt: skip
+    made, axes = figure(1, 4, height=2.45)
+    places = {"centre": within.mean, "origin": np.zeros(2)}
+    for left, (name, place) in zip((0, 2), places.items()):
+        codes = _inside((block[:, [i, j]] for block in row_blocks(z)), place, half)
+        control = _inside(drawn.blocks(), place, half)
+        step = max(1, math.ceil(max(len(codes), len(control)) / CLOSE))
+        gap = ratios.get(f"near {name}")
+        close_up(axes[0, left], codes, place, half, name=name, step=step, gap=gap)
+        close_up(axes[0, left + 1], control, place, half, name=name, step=step, control=True)
+    for ax in axes.flat:
+        ax.set_xlabel(f"component {i}", fontsize=8)
+    axes[0, 0].set_ylabel(f"component {j}", fontsize=8)
+    return made
+
+
 def _deep_figures(
     record: dict[str, Any], z: np.ndarray, moments: Moments, keep: Callable[[str, Figure], None]
 ) -> None:
     """Figures of the parts that `shape.studying` adds."""
-    planes = [(p["i"], p["j"]) for p in record["planes"].get("contours", [])
-              if p["plane"] == "components"][:6]  # fmt: skip
+    planes = _notable_planes(record)
     if planes:
         rows = -(-len(planes) // 3)
         made, axes = figure(rows, 3, height=2.5 * rows)
@@ -507,19 +731,21 @@ def _deep_figures(
         keep("contours", made)
     axes_of_pca = record["pca"]["axes"]
     shown = min(8, len(axes_of_pca))
-    drawn = np.asarray(z[:DRAWN])
+    drawn = thinned(z, DRAWN)
     scores = PCA.of(moments).transform(drawn, shown)
     rows = -(-shown // 4)
     made, axes = figure(rows, 4, height=1.55 * rows + 0.3)
     for ax in axes.flat[shown:]:
         ax.set_visible(False)
-    for k in range(shown):
-        if scores[:, k].std() > 0:
-            shadow(
-                axes.flat[k],
-                scores[:, k],
-                f"PCA axis {k + 1}: kurtosis {_number(axes_of_pca[k]['excess_kurtosis'])}",
-            )
+    for k, ax in enumerate(axes.flat[:shown]):
+        # The last axes of dependent components carry nothing but rounding.
+        if axes_of_pca[k]["excess_kurtosis"] is None or not scores[:, k].std() > 0:
+            ax.set_visible(False)
+            continue
+        kurtosis = _number(axes_of_pca[k]["excess_kurtosis"])
+        shadow(ax, scores[:, k], f"PCA axis {k + 1}\nexcess kurtosis {kurtosis}")
+        if k + 4 < shown:
+            ax.set_xlabel("")
     keep("pca-axes", made)
     tests = record["normality"]
     made, axes = figure(1, 2, height=3.2)
@@ -537,13 +763,12 @@ def _deep_figures(
     least = tests["least-gaussian"]
     if least.get("directions"):
         shown = min(4, len(least["directions"]))
-        made, axes = figure(1, shown, height=1.9)
+        made, axes = figure(1, shown, height=2.0)
         for k in range(shown):
             direction = np.asarray(least["directions"][k], np.float32)
-            title = f"skew {least['skewness'][k]:.2f}, kurtosis {least['kurtosis'][k]:.2f}"
+            title = (
+                f"direction {k + 1}: skewness {_number(least['skewness'][k])},\n"
+                f"excess kurtosis {_number(least['kurtosis'][k])}"
+            )
             shadow(axes[0, k], drawn @ direction, title)
         keep("least-gaussian", made)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"

@@ -299,6 +299,7 @@ def test_an_arc_is_that_of_unit_vectors_with_the_radius_between(d):
     t = np.linspace(0, 1, 8)
     assert r == pytest.approx((1 - t) * r[0] + t * r[-1])
     assert (np.diff(r) * np.sign(r[-1] - r[0]) > 0).all()
+    assert np.array_equal(path[[0, -1]], z[:2])
     reference = geometric_slerp(y[0] / r[0], y[-1] / r[-1], t)
     assert y / r[:, None] == pytest.approx(reference, abs=1e-9)
 
@@ -447,7 +448,7 @@ def test_no_path_leads_where_the_density_is_nothing():
         with np.errstate(divide="ignore"):
             return np.log((np.linalg.norm(z, axis=1) > 1.0).astype(np.float64))
 
-    start, end = np.array([2.0, 0.0]), np.array([-0.5, 2.0])
+    start, end = 2.0 * np.array([[1.0, 0.0], [np.cos(2.9), np.sin(2.9)]])
     found = density_path(start, end, 17, Whitening(ROUND), outside)
     assert (np.linalg.norm(found.nodes, axis=1) > 1.0).all()
     assert found.energy <= found.start_energy < 100
@@ -478,6 +479,8 @@ def test_neither_constant_nor_coinciding_components_are_paired():
     pairs = default_pairs(Moments.of(z))
     assert all(0 not in pair and set(pair) != {1, 2} for pair in pairs)
     assert make_walk("component", z).rows == 2 * len(pairs)
+    # Where nothing correlates, the constant's 0 is as strong as any.
+    assert default_pairs(Moments(99, np.zeros(4), np.diag([0.0, 9, 4, 1]))) == [(1, 2)]
 
 
 def test_examples_are_different_rows_and_the_same_for_the_same_seed(tmp_path):

@@ -76,6 +76,16 @@ def table(run: RunFolder) -> str:
     )
 
 
+def number(value: float | None, spec: str) -> str:
+    """A number as text, or a dash where there is none."""
+    return "–" if value is None else format(value, spec)
+
+
+def unmeasured(what: str, part: dict[str, Any]) -> list[str]:
+    """A sentence that says why a part of the record could not be measured; none where it could."""
+    return [f"{what} not measured: {part['why'].rstrip('.')}."] if set(part) == {"why"} else []
+
+
 def interval(entry: dict[str, Any] | None, digits: int = 3) -> str:
     """A scorecard entry with its interval."""
     if not entry or entry.get("value") is None:
@@ -108,23 +118,26 @@ def results(run: RunFolder) -> str:
     ]
     m, c = shape["mahalanobis"], shape["centre"]
     lines.append(
-        f"| origin's distance from the centre, in σ (√d = {c['sqrt_d']:.1f}) | {c['offset_sigma']:.1f} | |"
+        f"| origin's distance from the centre, in σ (√d = {c['sqrt_d']:.1f}) "
+        f"| {number(c['offset_sigma'], '.1f')} | |"
     )
     lines.append(
-        f"| share of codes nearer to the centre than the origin | {c['origin_quantile']:.4f} | |"
+        "| share of codes nearer to the centre than the origin "
+        f"| {number(c['origin_quantile'], '.4f')} | |"
     )
     lines.append(
-        f"| `mahalanobis.variance_ratio` to the exact law | {m['variance_ratio']:.2f} "
-        f"| {m['control']['variance_ratio']:.2f} |"
+        f"| `mahalanobis.variance_ratio` to the exact law | {number(m['variance_ratio'], '.2f')} "
+        f"| {number(m.get('control', m)['variance_ratio'], '.2f')} |"
     )
-    if "held_out" in m:
+    if m.get("held_out", {}).get("n") is not None:
+        fresh = m["held_out"]
         lines.append(
-            f"| the same on {m['held_out']['n']:,} held-out codes | {m['held_out']['variance_ratio']:.2f} "
-            f"| {m['held_out']['control']['variance_ratio']:.2f} |"
+            f"| the same on {fresh['n']:,} held-out codes | {number(fresh['variance_ratio'], '.2f')} "
+            f"| {number(fresh['control']['variance_ratio'], '.2f')} |"
         )
     lines += [
         f"| pairs' {r['sigma']:g}σ coverage (a Gaussian's: {r['expected']:.4f}) | {r['observed']:.4f} "
-        f"± {r['std']:.4f} | {r['control']:.4f} ± {r['control_std']:.4f} |"
+        f"± {r['std']:.4f} | {number(r['control'], '.4f')} ± {number(r['control_std'], '.4f')} |"
         for r in shape["ellipses"]["coverage"]
     ]
     counts, control = shape["correlation"]["counts"], shape["correlation"]["control"]["counts"]
@@ -173,64 +186,105 @@ def cloud(run: RunFolder) -> str:
         ("multivariate_normal", "jointly normal?"),
     ):
         lines.append(f"| {words} | {answer[v[key]['value']]} | {v[key]['why']} |")
-    lines.append(f"| regions | {v['regions']['value']} | {v['regions']['why']} |")
+    count = v["regions"]["value"]
+    lines.append(f"| regions | {'undecided' if count is None else count} | {v['regions']['why']} |")
     lines += ["", "| test | n | statistic | effect | control's effect | tolerance |",
               "|---|---|---|---|---|---|"]  # fmt: skip
     for name, tolerance in TOLERANCES.items():
         t = tests[name]
         lines.append(
-            f"| {name} | {t['n_used']:,} | {t['statistic']:.4g} | {t['effect']:.3g} "
-            f"| {t['control']['effect']:.2g} | {tolerance:g} |"
+            f"| {name} | {t['n_used']:,} | {number(t['statistic'], '.4g')} | {number(t['effect'], '.3g')} "
+            f"| {number((t['control'] or {}).get('effect'), '.2g')} | {tolerance:g} |"
         )
-    lines += ["", "| departure from the fitted elliptical law | effect | null's | tolerance |",
-              "|---|---|---|---|"]  # fmt: skip
-    for name, t in joint["ellipticity"]["statistics"].items():
-        lines.append(
-            f"| {name} | {t['effect']:.2f} | {t['null_effect']:.2f} | {t['tolerance']:g} |"
-        )
-    rows = joint["radius"]["coverage"]
-    lines += [
-        "",
-        "| pairs inside | Gaussian | foretold by the radius | codes |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| {r['sigma']:g}σ | {r['normal']:.4f} | {r['predicted']:.4f} | {r['observed']:.4f} |"
-        for r in rows
-    ]
-    t, blind = joint["radius"]["t"], joint["radius"]["blind_sigma"]
+    missing: dict[str, list[str]] = {}
+    for name in TOLERANCES:
+        if "why" in tests[name]:
+            missing.setdefault(tests[name]["why"].rstrip("."), []).append(name)
+    lines += [""] + [f"No {', '.join(names)}: {why}." for why, names in missing.items()]
+    ellipticity, radius = joint.get("ellipticity", joint), joint.get("radius", joint)
+    if "statistics" in ellipticity:
+        lines += ["| departure from the fitted elliptical law | effect | null's | tolerance |",
+                  "|---|---|---|---|"]  # fmt: skip
+        lines += [
+            f"| {name} | {number(t['effect'], '.2f')} | {number(t['null_effect'], '.2f')} "
+            f"| {t['tolerance']:g} |"
+            for name, t in ellipticity["statistics"].items()
+        ]
+        lines.append("")
+    if radius.get("coverage"):
+        lines += [
+            "| pairs inside | Gaussian | foretold by the radius | codes |",
+            "|---|---|---|---|",
+        ]
+        lines += [
+            f"| {r['sigma']:g}σ | {r['normal']:.4f} | {number(r['predicted'], '.4f')} "
+            f"| {number(r['observed'], '.4f')} |"
+            for r in radius["coverage"]
+        ]
+        lines.append("")
+    words = _radius(radius) + unmeasured("Ellipticity was", ellipticity)
+    words += _contours(shape["planes"]) + _gaps(shape["voids"])
+    words += _slabs(shape["origin"], shape["n"])
+    return "\n".join([*lines, " ".join(words)])
+
+
+def _radius(radius: dict[str, Any]) -> list[str]:
+    if "t" not in radius:
+        return unmeasured("The law of the radius was", radius)
+    t, blind = radius["t"], radius["blind_sigma"]
     nu = "∞" if t["nu"] is None else f"{t['nu']:.1f} ± {t['nu_error']:.1f}"
-    planes = [c for c in shape["planes"]["contours"] if c["plane"] == "components"]
+    end = f"; an elliptical cloud of this radius is blind at {blind:.2f}σ." if blind else "."
+    return [f"The radius as of a Student t: ν = {nu}{end}"]
+
+
+def _contours(planes: dict[str, Any]) -> list[str]:
+    notable = [c for c in planes.get("contours", []) if c["plane"] == "components"]
     means = [
-        [sum(c[kind][k]["rms"] for c in planes) / len(planes) for kind in ("deviation", "control")]
+        [
+            sum(c[kind][k]["rms"] for c in notable) / len(notable)
+            for kind in ("deviation", "control")
+        ]
         for k in (0, 2, 4)
-        if all(c[kind][k]["rms"] is not None for c in planes for kind in ("deviation", "control"))
+        if notable
+        and all(c[kind][k]["rms"] is not None for c in notable for kind in ("deviation", "control"))
     ]
-    gaps = {g["place"]: g["ratio"] for g in shape["voids"]["places"] if g["whitened"]}
-    slabs = shape["origin"]["planes"][0]["slabs"]
-    lines += [
-        "",
-        f"The radius as of a Student t: ν = {nu}"
-        + (f"; an elliptical cloud of this radius is blind at {blind:.2f}σ" if blind else "")
-        + f". Density contours are off their ellipses by {', '.join(f'{a:.0%}' for a, _ in means)} (rms over "
-        f"directions, at 1, 2, 3σ, mean of {len(planes)} notable planes; control "
-        f"{', '.join(f'{b:.0%}' for _, b in means)}). Nearest code over the control's: at the centre "
-        f"{gaps['centre']:.2f}, at the origin {gaps['origin']:.2f}, anywhere "
-        f"{gaps['anywhere']:.2f}. Codes with "
-        f"|x| ≤ {slabs[0]['b']:g} in all components but the two of the most correlated pair: "
-        f"{slabs[0]['count']} of {shape['n']:,} (control {slabs[0]['control']}).",
+    if not means:
+        return unmeasured("Planes were", planes)
+    return [
+        f"Density contours are off their ellipses by {', '.join(f'{a:.0%}' for a, _ in means)} (rms over "
+        f"directions, at 1, 2, 3σ, mean of {len(notable)} notable planes; control "
+        f"{', '.join(f'{b:.0%}' for _, b in means)})."
     ]
-    return "\n".join(lines)
+
+
+def _gaps(voids: dict[str, Any]) -> list[str]:
+    gaps = {g["place"]: g["ratio"] for g in voids.get("places", []) if g["whitened"]}
+    if not gaps:
+        return unmeasured("Voids were", voids)
+    return [
+        f"Nearest code over the control's: at the centre {number(gaps['centre'], '.2f')}, at the origin "
+        f"{number(gaps['origin'], '.2f')}, anywhere {number(gaps['anywhere'], '.2f')}."
+    ]
+
+
+def _slabs(origin: dict[str, Any], n: int) -> list[str]:
+    if not origin.get("planes"):
+        return unmeasured("The place of the origin was", origin)
+    slab = origin["planes"][0]["slabs"][0]
+    return [
+        f"Codes with |x| ≤ {slab['b']:g} in all components but the two of the most correlated pair: "
+        f"{slab['count']} of {n:,} (control {slab['control']})."
+    ]
 
 
 def series(run: RunFolder) -> str:
     """What the published experiments found on CelebA beside what this run's codes show."""
     shape = read_json(run.shape_path)
     counts, pairs = shape["correlation"]["counts"], shape["correlation"]["pairs"]
-    dominant = len(shape["component_summary"]["dominant"])
+    fits = shape["component_summary"]
+    dominant = len(fits["dominant"])
     rows = {r["sigma"]: r for r in shape["ellipses"]["coverage"]}
-    cubes = shape["origin"]["cubes"]
-    slabs = [s for p in shape["origin"]["planes"] for s in p["slabs"] if s["b"] == 1.5]
+    slabs = [s for p in shape["origin"].get("planes", []) for s in p["slabs"] if s["b"] == 1.5]
     share = [f"{s['count']}" for s in slabs]
     axes = shape["pca"]["axes"]
     table = [
@@ -241,32 +295,36 @@ def series(run: RunFolder) -> str:
             "1456, 158, 44, 25, 16, 8 (on 5,000 codes)",
             ", ".join(map(str, counts.values())),
         ),
-        ("strongest correlation", "-0.846", f"{pairs[0]['r']:.3f}"),
-        ("cube of matching length", "b = 1.5 (1 to 2 usable)", f"b = {cubes[-1]['b']:.2f}"),
+        ("strongest correlation", "-0.846", f"{pairs[0]['r']:.3f}" if pairs else "–"),
+        (
+            "cube of matching length",
+            "b = 1.5 (1 to 2 usable)",
+            f"b = {shape['radius']['best_cube_b']:.2f}",
+        ),
         (
             "codes with |x| ≤ 1.5 in all components but two",
             "39 to 70 of 80,000, by pair",
-            f"{', '.join(share)} of {shape['n']:,}",
+            f"{', '.join(share)} of {shape['n']:,}" if share else "–",
         ),
         (
             "codes inside 1, 2, 3σ ellipses",
             "70 to 90 % (2σ), about 97 % (3σ), by eye",
-            ", ".join(f"{rows[k]['observed']:.1%}" for k in (1.0, 2.0, 3.0))
+            ", ".join(f"{rows[k]['observed']:.1%}" if k in rows else "–" for k in (1.0, 2.0, 3.0))
             + " (law: 39.3 %, 86.5 %, 98.9 %)",
         ),
         (
             "components Gaussian",
             "by eye, yes",
-            f"fits explain {shape['component_summary']['fit_r2_mean']:.4f} of the counts (control "
-            f"{shape['component_summary']['control']['fit_r2_mean']:.4f})",
+            f"fits explain {number(fits['fit_r2_mean'], '.4f')} of the counts (control "
+            f"{number(fits['control']['fit_r2_mean'], '.4f')})",
         ),
         (
             "principal axes Gaussian",
             "by eye, yes",
             "excess kurtosis of the first ten: "
-            + ", ".join(f"{a['excess_kurtosis']:.2f}" for a in axes[:10]),
+            + ", ".join(number(a["excess_kurtosis"], ".2f") for a in axes[:10]),
         ),
-        ("one region", "by eye, yes", f"{shape['verdict']['regions']['value']}"),
+        ("one region", "by eye, yes", number(shape["verdict"]["regions"]["value"], "")),
         (
             "multivariate normal",
             "claimed, by pairs of ellipses",

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,12 +15,15 @@ from PIL import Image
 
 import latentshape
 from latentshape.cli import main
+from latentshape.config import make_config
 from latentshape.data.crops import CROPS
 from latentshape.data.faces import LAWS
 from latentshape.data.layouts import LAYOUTS
 from latentshape.data.spec import KINDS
+from latentshape.files import write_json
 from latentshape.runs import RunFolder
 from latentshape.samplers import SAMPLERS
+from latentshape.shape import measure
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -124,6 +128,48 @@ def test_the_tables_of_the_documents_come_from_a_runs_own_files(place: Path) -> 
     for name in card["rows"]:
         assert f"| {name} |" in results
     assert update["picture"](run, columns=4).shape == (4 * 32 + 3 * 6, 4 * 32, 3)
+
+
+#: Codes of which much cannot be measured: too few, one component alone, nothing but one that varies.
+POOR = {
+    "few": np.random.default_rng(0).standard_normal((6, 16)),
+    "line": np.random.default_rng(0).standard_normal((300, 1)),
+    "alone": np.pad(np.random.default_rng(0).standard_normal((300, 1)), ((0, 0), (0, 3))),
+}
+
+
+@pytest.mark.parametrize("kind", POOR)
+def test_what_could_not_be_measured_is_a_dash_or_a_reason(kind: str, tmp_path: Path) -> None:
+    update = runpy.run_path(str(ROOT / "docs/update.py"))
+    shape = measure(POOR[kind], held_out=POOR[kind] + 1)
+    card = {"features": {"pixels": {}}, "rows": {}, "n": 3, "draws": 1, "seed": 0}
+    paths = {name: tmp_path / f"{name}.json" for name in ("shape", "scorecard", "dataset")}
+    for path, content in zip(paths.values(), (shape, card, {"images": 9, "splits": {"train": 9}})):
+        write_json(path, content)
+    stage = {"seconds": 1, "parameters": 5, "precision": "fp32", "threads": 1}
+    run = SimpleNamespace(
+        config=make_config,
+        stages=lambda: {"train": stage},
+        metrics=lambda: [{"heldout_mse": 0.1}],
+        **{f"{name}_path": path for name, path in paths.items()},
+    )
+    pages = {name: update[name](run) for name in ("results", "cloud", "series")}
+    for text in pages.values():
+        assert "None" not in text
+        assert not re.search(r"\bnan\b", text)
+        tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+        for table in tables:
+            rows = [row.replace("\\|", "").count("|") for row in table.splitlines()]
+            assert len(set(rows)) == 1, table
+    unknown = [shape[part]["why"] for part in ("planes", "voids", "origin") if "why" in shape[part]]
+    assert unknown
+    for why in unknown:
+        assert f"not measured: {why.rstrip('.')}." in pages["cloud"]
+    unmade = {t["why"].rstrip(".") for name, t in shape["normality"].items() if "why" in t}
+    for why in unmade:
+        assert f": {why}." in pages["cloud"]
+    if shape["mahalanobis"]["variance_ratio"] is None:
+        assert "to the exact law | – | – |" in pages["results"]
 
 
 def test_the_committed_tables_are_filled() -> None:

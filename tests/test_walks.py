@@ -139,6 +139,7 @@ def test_from_the_origin_to_the_centre_in_equal_steps():
 @pytest.mark.parametrize("angle", [0.0, 30.0, 90.0, 200.0])
 def test_lines_pass_through_the_centre_and_meet_the_ellipses_of_their_pair(angle):
     walk = component(MOMENTS, pairs=[(3, 1)], angles=[angle], extent=2.5, steps=5)
+    assert walk.row_labels == (f"components 3, 1 at {angle:g}°",)
     assert walk.codes[2] == pytest.approx(MOMENTS.mean, rel=1e-6)
     still = [0, 2, 4]
     assert (walk.codes[:, still] == walk.codes[2, still]).all()
@@ -180,7 +181,9 @@ def test_lines_miss_the_centre_by_their_offset_exactly(d, offset, coordinates):
     )
     mirrored = 2 * moments.mean - other.paths[:, ::-1].astype(np.float64)
     assert walk.paths == pytest.approx(mirrored, abs=1e-4)
-    if coordinates == "components":
+    if coordinates == "pca":
+        assert walk.row_labels == ("PCA axes 1, 2 at 0°", "PCA axes 1, 2 at 70°")
+    else:
         still = np.delete(walk.codes, pair, axis=1)
         assert (still == still[0]).all()
 

@@ -298,7 +298,7 @@ def component(
             s = np.linspace(-ends, ends, steps)
             paths.append(middle + s[:, None] * along)
             positions.append(s)
-            names.append(f"{', '.join(basis.names)} at {angle:g}°")
+            names.append(f"{basis.title} at {angle:g}°")
     what = "through the centre" if not offset else f"that pass the centre at a radius of {offset:g}"
     length = f"{extent:g} sigma" if radius is None else f"a Mahalanobis radius of {radius:g}"
     return _walk(
@@ -690,8 +690,10 @@ class _Law:
         move = 1e-4 * np.eye(self.d)
         for place, slope in zip(y, slopes):  # one place at a time bounds the memory
             value = self.value(np.concatenate([place + move, place - move]))
+            # -inf on either side is the border of the support: a step, which has no slope.
+            value[~np.isfinite(value)] = np.nan
             slope[:] = (value[: self.d] - value[self.d :]) / 2e-4
-        return slopes
+        return np.nan_to_num(slopes)
 
     def _code(self, y: np.ndarray) -> np.ndarray:
         return self.whitening.mean + y @ self.whitening.factor.T
@@ -738,7 +740,8 @@ def default_pairs(
 
     Components stand out by the rule of `shape.components.dominant` and then by |mean| + half-width,
     where the half-width is a Gaussian's, 1.1774 standard deviations. The two that stand out most are
-    a pair, and so are the next two; between them comes the most correlated pair.
+    a pair, and so are the next two, and so on; the second place is that of the most correlated pair.
+    What is constant, or coincides with its partner, makes no plane and is left out.
 
     Args:
         moments: Mean and covariance of the cloud.
@@ -819,6 +822,13 @@ class _Basis:
     std: np.ndarray
     r: float
     plane: Plane
+
+    @property
+    def title(self) -> str:
+        """Both names in short, such as ``components 3, 7``."""
+        kind, _, number = self.names[1].rpartition(" ")
+        plural = kind.replace("axis", "axes") if kind.endswith("axis") else f"{kind}s"
+        return f"{plural} {self.names[0].rpartition(' ')[2]}, {number}"
 
     def lines(self, angle: float) -> tuple[np.ndarray, np.ndarray]:
         """The step of one sigma at an angle, and one across it that is as long in each sigma."""

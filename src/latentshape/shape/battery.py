@@ -62,13 +62,19 @@ from latentshape.shape.control import GaussianControl
 from latentshape.shape.doornik_hansen import DoornikHansenSums, doornik_hansen
 from latentshape.shape.energy import energy_statistic
 from latentshape.shape.mardia import mardia_stream
+from latentshape.shape.memory import give_back
 from latentshape.shape.moments import Moments, singular_why
-from latentshape.shape.nulls import Null, adjusted_pvalues, simulated_null, whitened_draw
+from latentshape.shape.nulls import (
+    Null,
+    adjusted_pvalues,
+    simulated_null,
+    whitened_draw,
+    whitened_in_place,
+)
 from latentshape.shape.pursuit import LeastGaussian, least_gaussian_stream, null_index
 from latentshape.shape.sliced import SlicedHistograms, directions
 from latentshape.shape.streaming import Progress, stream
 from latentshape.shape.two_sample import ClassifierTest
-from latentshape.shape.whitening import Whitening
 
 Record = dict[str, Any]
 Read = Callable[[], Iterable[np.ndarray]]
@@ -178,10 +184,13 @@ def normality(
         (control.blocks, control.moments()),
     )
     records = _asymptotic(clouds, workers or 1)
+    give_back()
     small = moments.n == n_used < _ASYMPTOTIC_FROM
     simulated = _Simulated(n_used, moments.d, seed, small)
     null, observed, drawn = simulated.run(z, moments, replicates, folder, workers, progress)
+    give_back()
     found = _least_gaussian(clouds, seed)
+    give_back()
     if isinstance(found, str):
         records["least-gaussian"] = _nothing(found, moments.n)
     else:
@@ -302,13 +311,16 @@ class _Simulated:
         if self.n < len(z):
             rng = np.random.default_rng((self.seed, 3))
             rows = np.sort(rng.choice(len(z), self.n, replace=False))
-        sample = np.asarray(z[rows])
-        sample = sample.astype(np.float64 if sample.dtype == np.float64 else np.float32, copy=False)
-        observed = self(Whitening(Moments.of(sample))(sample))
+        # Picking rows copies them, so that z itself is not whitened in place.
+        sample = next(row_blocks(z[rows], rows=self.n))
+        observed = self(whitened_in_place(sample))
+        del sample
         control = GaussianControl(moments, self.n, seed=self.seed, stream_id=3)
-        sample = np.concatenate(list(control.blocks()))
-        controlled = self(Whitening(Moments.of(sample))(sample))
-        del sample, control
+        drawn = np.concatenate(list(control.blocks()))
+        del control
+        controlled = self(whitened_in_place(drawn))
+        del drawn
+        give_back()
         null = simulated_null(
             self.names,
             lambda i: self(whitened_draw(self.n, self.d, self.seed, i)),
@@ -342,6 +354,7 @@ def _asymptotic(clouds: tuple[tuple[Read, Moments], ...], workers: int) -> dict[
             rows["doornik-hansen"] = (sums.result(), 2 * d, 4 * d)
         except InputError as error:
             why["doornik-hansen"] = str(error)
+        give_back()
         for name in ASYMPTOTIC:
             if name not in rows:
                 records[name] = _nothing(why[name], n)

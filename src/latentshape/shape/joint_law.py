@@ -45,7 +45,14 @@ from typing import Any
 import numpy as np
 from scipy import linalg, special
 
-from latentshape._checks import check_codes, check_count, check_fraction, check_seed, row_blocks
+from latentshape._checks import (
+    BLOCK_ROWS,
+    check_codes,
+    check_count,
+    check_fraction,
+    check_seed,
+    row_blocks,
+)
 from latentshape.shape.moments import Moments, singular_why
 from latentshape.shape.pursuit import least_gaussian_directions
 from latentshape.shape.whitening import Whitening
@@ -146,15 +153,16 @@ def ellipticity(
         why = f"needs twice as many codes as n > d + 2, got {len(chosen)} of dimension {d}"
         return record | {"why": f"ellipticity cannot be judged: z {why}"}
     explored = _rows(z, chosen[judged:])
-    y = Whitening(moments)(rows)
+    radii = _true_radii(Whitening(moments)(rows))
     toward = np.empty((0, d))
     if d > 1 and min(len(explored), judged) > 3 * (d + 1):
         functionals = _pursued(explored, seed)
         # In coordinates of which the judged codes have, about, the identity as their covariance.
         toward = _units(functionals @ moments.factor())
+    del explored
     measure = _Measure(d, judged, toward, _units(rng.standard_normal((_RANDOM_SHADOWS, d))))
-    observed = measure(y)
-    radii = _true_radii(y)
+    observed = measure(Whitening(moments)(rows))
+    del rows
 
     def replicate(index: int) -> _Statistics:
         stream = np.random.Generator(np.random.SFC64(np.random.SeedSequence((seed, 1, index))))
@@ -254,15 +262,15 @@ class _Measure:
     random: np.ndarray
 
     def __call__(self, x: np.ndarray) -> _Statistics:
-        y, factor = _whitened(x)
-        u, s = _polar(y)
+        u, factor = _whitened(x)
+        s = _polar(u)
         statistics = {"mean direction": _mean_squared(u), "radius by side": _mean_squared(u, s)}
         if self.d == 1:
             return statistics
         statistics |= _harmonics(u, s)
         if self.judged < len(x):
-            y, factor = _whitened(x[: self.judged])
-            u, s = _polar(y)
+            u, factor = _whitened(x[: self.judged])
+            s = _polar(u)
         law = _coordinate_law(self.d)
         by_chance = u @ self.random.T.astype(u.dtype)
         statistics["shadows"] = float(_anderson_darling(by_chance, law).mean())
@@ -314,7 +322,7 @@ def _harmonics(u: np.ndarray, s: np.ndarray) -> _Statistics:
     n, d = u.shape
     m1 = _mean_squared(u)
     second = (u.T @ u).astype(np.float64) / n
-    weighted = (u.T @ (u * s[:, None])).astype(np.float64) / n
+    weighted = _weighted_square(u, s) / n
     m2 = float(np.square(second).sum())
     m3 = m4 = 0.0
     parts = [u[start : start + _BLOCK] for start in range(0, n, _BLOCK)]
@@ -364,14 +372,23 @@ def _coordinate_law(d: int) -> Callable[[np.ndarray], np.ndarray]:
     return law
 
 
-def _polar(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Directions u (n, d), and the ranks of the radii with mean 0 and variance 1, shape (n,)."""
+def _polar(y: np.ndarray) -> np.ndarray:
+    """Turn rows (n, d), in place, into directions; return ranks of their radii, mean 0 and variance 1."""
     n = len(y)
     radii = np.sqrt(np.einsum("ij,ij->i", y, y))
-    u = y / np.maximum(radii, np.finfo(y.dtype).tiny)[:, None]
+    y /= np.maximum(radii, np.finfo(y.dtype).tiny)[:, None]
     s = np.empty(n)
     s[np.argsort(radii, kind="stable")] = np.arange(n) - (n - 1) / 2
-    return u, (s * math.sqrt(12 / (n**2 - 1))).astype(y.dtype)
+    return (s * math.sqrt(12 / (n**2 - 1))).astype(y.dtype)
+
+
+def _weighted_square(u: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """Sum of s u u' over rows u (n, d), block by block."""
+    total = np.zeros((u.shape[1], u.shape[1]))
+    for start in range(0, len(u), BLOCK_ROWS):
+        part = u[start : start + BLOCK_ROWS]
+        total += part.T @ (part * s[start : start + BLOCK_ROWS, None])
+    return total
 
 
 def _whitened(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -382,8 +399,11 @@ def _whitened(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rank_k = linalg.get_blas_funcs("syrk", (centred,))
     cov = rank_k(1.0, centred.T, lower=True).astype(np.float64) / (n - 1)
     factor = linalg.cholesky(cov, lower=True)
-    matrix = linalg.solve_triangular(factor, np.eye(len(cov)), lower=True).T
-    return centred @ matrix.astype(x.dtype), factor
+    matrix = linalg.solve_triangular(factor, np.eye(len(cov)), lower=True).T.astype(x.dtype)
+    # Likewise half of a triangular product, in its place (see `Whitening`).
+    multiply = linalg.get_blas_funcs("trmm", (centred,))
+    y = multiply(1.0, matrix.T, centred.T, lower=1, overwrite_b=1).T
+    return y, factor
 
 
 def _true_radii(y: np.ndarray) -> np.ndarray:
@@ -414,10 +434,12 @@ def _pursued(explored: np.ndarray, seed: int) -> np.ndarray:
     if singular_why(moments) is not None:
         return np.empty((0, d))
     whiten = Whitening(moments)
-    u, s = _polar(whiten(explored))
+    u = whiten(explored)
+    s = _polar(u)
     second = (u.T @ u).astype(np.float64)
-    weighted = (u.T @ (u * s[:, None])).astype(np.float64)
+    weighted = _weighted_square(u, s)
     side = (s @ u).astype(np.float64)
+    del u
     _, axes = linalg.eigh(weighted)
     _, spread = linalg.eigh(second)
     few = min(2, d // 2)
@@ -437,8 +459,12 @@ def _choose(n: int, count: int, rng: np.random.Generator) -> np.ndarray:
 def _rows(z: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Rows of z in the given order, read in ascending order (a memory map is read along)."""
     order = np.argsort(rows)
-    taken = np.asarray(z[rows[order]])
-    taken = next(row_blocks(taken, rows=max(len(taken), 1)))
-    back = np.empty_like(taken)
-    back[order] = taken
-    return back
+    taken = None
+    for start in range(0, len(rows), BLOCK_ROWS):
+        some = order[start : start + BLOCK_ROWS]
+        block = next(row_blocks(z[rows[some]]))
+        if taken is None:
+            taken = np.empty((len(rows), z.shape[1]), dtype=block.dtype)
+        taken[some] = block
+    assert taken is not None
+    return taken

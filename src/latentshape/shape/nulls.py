@@ -20,7 +20,7 @@ References:
     multiple testing, 1993, 2.3
 """
 
-__all__ = ["Null", "adjusted_pvalues", "simulated_null", "whitened_draw"]
+__all__ = ["Null", "adjusted_pvalues", "simulated_null", "whitened_draw", "whitened_in_place"]
 
 import contextlib
 import os
@@ -135,9 +135,13 @@ def whitened_draw(n: int, d: int, seed: int, replicate: int) -> np.ndarray:
     """Return n Gaussian codes whitened by their own moments, shape (n, d), float32."""
     sequence = np.random.SeedSequence((seed, replicate))
     rng = np.random.Generator(np.random.SFC64(sequence))
-    z = rng.standard_normal((n, d), dtype=np.float32)
+    return whitened_in_place(rng.standard_normal((n, d), dtype=np.float32))
+
+
+def whitened_in_place(z: np.ndarray) -> np.ndarray:
+    """Whiten codes (n, d) by their own moments, in their own memory: several workers hold some."""
     whitening = Whitening(Moments.of(z))
-    for start in range(0, n, BLOCK_ROWS):  # in place: several workers hold such a draw at a time
+    for start in range(0, len(z), BLOCK_ROWS):
         z[start : start + BLOCK_ROWS] = whitening(z[start : start + BLOCK_ROWS])
     return z
 

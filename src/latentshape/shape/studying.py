@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from latentshape._checks import row_blocks
+from latentshape._checks import BLOCK_ROWS, row_blocks
 from latentshape.errors import InputError
 from latentshape.shape.battery import no_tests, normality
 from latentshape.shape.control import GaussianControl
 from latentshape.shape.density import PlaneDensity
 from latentshape.shape.joint_law import ellipticity
+from latentshape.shape.memory import give_back
 from latentshape.shape.moments import Moments
 from latentshape.shape.origin import origin_position
 from latentshape.shape.pca import PCA
@@ -65,25 +66,30 @@ def study(
         planes, origin, voids, joint_law, normality, regions.
     """
     record: Record = {}
-    stage("planes")
+
+    def begin(name: str) -> None:
+        give_back()
+        stage(name)
+
+    begin("planes")
     record["planes"] = _asked(lambda: _planes(z, moments, strongest, seed, workers))
     usable = [(c["i"], c["j"]) for c in record["planes"].get("contours", [])]
     pairs = [p for p in _chosen_pairs(moments, strongest, record["planes"]) if p in usable]
-    stage("the origin")
+    begin("the origin")
     record["origin"] = _asked(lambda: _origin(z, moments, pairs, seed))
-    stage("voids")
+    begin("voids")
     record["voids"] = _asked(
         lambda: {"places": [gap._asdict() for gap in voids(z, moments, seed=seed)]}
     )
-    stage("the joint law")
+    begin("the joint law")
     record["joint_law"] = {
         "radius": _asked(lambda: radius_law(z, moments, seed=seed, coverage=coverage)),
         "ellipticity": _asked(lambda: ellipticity(z, seed=seed, workers=workers)),
     }
-    stage("tests of normality")
+    begin("tests of normality")
     tests = _asked(lambda: normality(z, moments, seed=seed, folder=folder, workers=workers))
     record["normality"] = no_tests(tests["why"], moments.n) if "why" in tests else tests
-    stage("regions")
+    begin("regions")
     record["regions"] = _asked(lambda: _regions(z, moments, record["normality"], seed))
     return record
 
@@ -245,8 +251,11 @@ def _regions(z: np.ndarray, moments: Moments, tests: Record, seed: int) -> Recor
     pursued = tests["least-gaussian"].get("directions")
     if pursued:
         directions = np.concatenate([directions, np.asarray(pursued)])
-    centred = np.asarray(z[rows], np.float64) - moments.mean
-    found = count_regions(centred.astype(np.float32), directions, seed=seed)
+    centred = np.empty((len(rows), moments.d), dtype=np.float32)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        some = slice(start, start + BLOCK_ROWS)
+        np.subtract(z[rows[some]], moments.mean, out=centred[some], casting="same_kind")
+    found = count_regions(centred, directions, seed=seed)
     least = min(found.evidence, key=lambda each: each.pvalue)
     if found.count > 1:
         sizes = ", ".join(f"{size:,}" for size in found.sizes)

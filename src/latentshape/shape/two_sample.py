@@ -22,18 +22,21 @@ References:
 
 __all__ = ["ClassifierTest"]
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from scipy import linalg
 
-from latentshape._checks import check_count, check_seed
+from latentshape._checks import check_count, check_seed, row_blocks
 from latentshape.errors import InputError
 from latentshape.shape.moments import Moments
 from latentshape.shape.whitening import Whitening
 
 Sums = tuple[int, np.ndarray, np.ndarray]
 """Rows, sums of features and sums of their products."""
+
+Blocks = Callable[[], Iterator[np.ndarray]]
+"""A read of some codes, block by block: nothing is copied whole, for a dozen threads may test at once."""
 
 _AXES = 192
 _DIRECTIONS = 64
@@ -80,11 +83,17 @@ class ClassifierTest:
         self._phases = rng.uniform(0, 2 * np.pi, _WAVES).astype(np.float32)
         draw = rng.standard_normal((n, d), dtype=np.float32)
         train, judging = _halves(draw)
-        self._mean, self._std = np.zeros(1, np.float32), np.ones(1, np.float32)
-        raw = np.concatenate(list(self._features(train, limit=np.inf)))
-        self._mean, self._std = raw.mean(axis=0), raw.std(axis=0) + np.float32(1e-6)
-        self._known = self._sums(train)
-        self._judging = judging
+        width = _GLOBAL + 2 * self._directions.shape[1] + _WAVES
+        self._mean, self._std = np.zeros(width, np.float32), np.ones(width, np.float32)
+        raw = list(self._features(train(), limit=np.inf))
+        rows = (n + 1) // 2
+        mean = sum(block.sum(axis=0, dtype=np.float64) for block in raw) / rows
+        squares = sum(np.square(block - mean).sum(axis=0) for block in raw)
+        self._mean = mean.astype(np.float32)
+        self._std = np.sqrt(squares / rows).astype(np.float32) + np.float32(1e-6)
+        del raw
+        self._known = self._sums(train())
+        self._judging = np.concatenate(list(judging()))
 
     def __call__(self, y: np.ndarray) -> float:
         """Return the held-out AUC of codes of shape (n, d), whitened or not, in [0, 1]."""
@@ -94,36 +103,40 @@ class ClassifierTest:
                 "make a ClassifierTest of that shape."
             )
         train, judging = _halves(y)
-        weights = self._train(self._sums(train), self._known)
-        return _auc(self._scores(judging, weights), self._scores(self._judging, weights))
+        weights = self._train(self._sums(train()), self._known)
+        theirs = self._scores(row_blocks(self._judging, _ROWS), weights)
+        return _auc(self._scores(judging(), weights), theirs)
 
-    def _scores(self, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        return np.concatenate([block @ weights for block in self._features(y)])
+    def _scores(self, blocks: Iterable[np.ndarray], weights: np.ndarray) -> np.ndarray:
+        return np.concatenate([block @ weights for block in self._features(blocks)])
 
-    def _sums(self, y: np.ndarray) -> Sums:
-        first, second = 0.0, 0.0
-        for block in self._features(y):
-            first = first + block.sum(axis=0, dtype=np.float64)
-            second = second + (block.T @ block).astype(np.float64)
-        return len(y), np.asarray(first), np.asarray(second)
+    def _sums(self, blocks: Iterable[np.ndarray]) -> Sums:
+        n, width = 0, len(self._mean)
+        first, second = np.zeros(width), np.zeros((width, width))
+        for block in self._features(blocks):
+            n += len(block)
+            first += block.sum(axis=0, dtype=np.float64)
+            second += block.T @ block
+        return n, first, second
 
-    def _features(self, y: np.ndarray, limit: float = 10.0) -> Iterator[np.ndarray]:
+    def _features(self, blocks: Iterable[np.ndarray], limit: float = 10.0) -> Iterator[np.ndarray]:
         """Yield standardised features of blocks of whitened codes."""
-        for start in range(0, len(y), _ROWS):
-            block = y[start : start + _ROWS].astype(np.float32, copy=False)
+        k = self._directions.shape[1]
+        for block in blocks:
+            block = block.astype(np.float32, copy=False)
+            features = np.empty((len(block), len(self._mean)), dtype=np.float32)
             squared = np.square(block)
             radius = squared.sum(axis=1)
+            features[:, 0] = radius
+            features[:, 1] = np.sqrt(radius)
+            features[:, 2] = np.log(np.maximum(radius, np.float32(1e-30)))
+            features[:, 3] = np.einsum("ij,ij->i", squared, block)
+            features[:, 4] = np.einsum("ij,ij->i", squared, squared)
             along = block @ self._directions
-            size = np.abs(along)
-            globally = (
-                radius,
-                np.sqrt(radius),
-                np.log(np.maximum(radius, np.float32(1e-30))),
-                np.einsum("ij,ij->i", squared, block),
-                np.einsum("ij,ij->i", squared, squared),
-            )
-            waves = np.cos(block @ self._waves + self._phases)
-            features = np.concatenate([np.stack(globally, 1), size, along * size, waves], axis=1)
+            size, signed, waves = np.split(features[:, _GLOBAL:], [k, 2 * k], axis=1)
+            np.abs(along, out=size)
+            np.multiply(along, size, out=signed)
+            np.cos(block @ self._waves + self._phases, out=waves)
             features -= self._mean
             features /= self._std
             # The scale is the Gaussian's: what lies 10 of its deviations out needs no more weight.
@@ -132,19 +145,24 @@ class ClassifierTest:
     def _train(self, ours: Sums, theirs: Sums) -> np.ndarray:
         """Weights of the ridge discriminant from the sums of two classes, float32."""
         (n_a, sum_a, square_a), (n_b, sum_b, square_b) = ours, theirs
-        within = square_a - np.outer(sum_a, sum_a) / n_a + square_b - np.outer(sum_b, sum_b) / n_b
+        within = square_a + square_b
+        within -= np.outer(sum_a, sum_a / n_a)
+        within -= np.outer(sum_b, sum_b / n_b)
         ridge = np.full(len(within), _RIDGE * (n_a + n_b))
         ridge[:_GLOBAL] = 1e-3 * (n_a + n_b)  # few, and the likeliest to tell
         within[np.diag_indices_from(within)] += ridge
-        weights = linalg.solve(within, sum_a / n_a - sum_b / n_b, assume_a="pos")
+        apart = sum_a / n_a - sum_b / n_b
+        weights = linalg.solve(within, apart, assume_a="pos", overwrite_a=True)
         return weights.astype(np.float32)
 
 
-def _halves(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Training and judging rows, both whitened by the moments of the former."""
-    train, judging = np.ascontiguousarray(y[::2]), np.ascontiguousarray(y[1::2])
-    whitening = Whitening(Moments.of(train))
-    return whitening(train), whitening(judging)
+def _halves(y: np.ndarray) -> tuple[Blocks, Blocks]:
+    """Reads of the training and of the judging rows, both whitened by the moments of the former."""
+    whitening = Whitening(Moments.of(y[::2]))
+    train, judging = (
+        lambda first=first: whitening.blocks(row_blocks(y[first::2], _ROWS)) for first in (0, 1)
+    )
+    return train, judging
 
 
 def _auc(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -12,7 +12,7 @@ Published tables that sample a plain autoencoder "with a Gaussian" mostly used t
 codes of a plain autoencoder are off-centre.
 """
 
-__all__ = ["Centred", "Diagonal", "Gaussian", "StandardNormal", "ZeroMean"]
+__all__ = ["Centred", "Diagonal", "Gaussian", "StandardNormal", "ZeroMean", "log_normal"]
 
 from abc import abstractmethod
 from typing import ClassVar, final
@@ -27,6 +27,26 @@ from latentshape.samplers.colouring import colour, is_triangular
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments, singular_why
 from latentshape.shape.pca import PCA
+
+
+def log_normal(centred: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """Return the log-density of N(0, A A') at rows, in nats, shape (rows,).
+
+    Args:
+        centred: Rows about the mean, shape (rows, d), float64.
+        factor: A, lower triangular, shape (d, d), or its diagonal, shape (d,); no zero there.
+
+    Example:
+        >>> log_normal(np.zeros((1, 2)), np.array([1.0, 1.0])).round(3).tolist()  # -log 2π
+        [-1.838]
+    """
+    if factor.ndim == 1:
+        g, scale = centred / factor, factor
+    else:
+        g = linalg.solve_triangular(factor, centred.T, lower=True, check_finite=False).T
+        scale = np.diag(factor)
+    squares = np.einsum("ij,ij->i", g, g)
+    return -0.5 * squares - np.log(scale).sum() - len(scale) / 2 * np.log(2 * np.pi)
 
 
 class _GaussianLaw(Sampler):
@@ -56,16 +76,9 @@ class _GaussianLaw(Sampler):
         return g
 
     def _log_density(self, block: np.ndarray) -> np.ndarray:
-        centred = block - self.mean_
-        if self.factor_.ndim == 1:
-            self._need_volume(self.factor_ > 0)
-            g, scale = centred / self.factor_, self.factor_
-        else:
-            self._need_volume(np.array(self.triangular_))
-            g = linalg.solve_triangular(self.factor_, centred.T, lower=True).T
-            scale = np.diag(self.factor_)
-        d = len(self.mean_)
-        return -0.5 * (g * g).sum(axis=1) - np.log(scale).sum() - d / 2 * np.log(2 * np.pi)
+        good = self.factor_ > 0 if self.factor_.ndim == 1 else np.array(self.triangular_)
+        self._need_volume(good)
+        return log_normal(block - self.mean_, self.factor_)
 
     def _need_volume(self, good: np.ndarray) -> None:
         if not good.all():

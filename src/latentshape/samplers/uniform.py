@@ -24,6 +24,8 @@ from latentshape.shape.moments import Moments
 from latentshape.shape.radius import EuclideanRadii, best_cube
 from latentshape.shape.streaming import stream
 
+_LARGEST = 1e30  # far from where float32 ends, so that sums of squares of codes may be formed too
+
 
 class _Box(Sampler):
     """Uniform between `low_` and `high_`, each (d,)."""
@@ -38,6 +40,12 @@ class _Box(Sampler):
 
     def _fit(self, z: np.ndarray) -> None:
         centre, half = self._bounds(z)
+        reach = (np.abs(centre) + half).max()
+        if not reach < _LARGEST:
+            raise InputError(
+                f"Sampler {self.name!r} draws in single precision, up to {_LARGEST:g}, but its sides "
+                f"would reach {reach:g}; choose smaller ones."
+            )
         self.low_, self.high_ = centre - half, centre + half
         self.mean_, self.cov_ = centre, np.diag(half**2 / 3)
 

@@ -99,11 +99,11 @@ def test_without_tilt_both_coordinates_give_one_law():
     agree(unit(swept, swept.sample(4000)), unit(exact, exact.sample(4000)))
 
 
-@pytest.mark.parametrize("d", [1, 2, 5, 40])
+@pytest.mark.parametrize("d", [1, 2, 5, 16])
 @each
 def test_no_draw_leaves_an_ellipse(options, d):
     z = cloud(1000, d)
-    if d == 40:
+    if d == 16:
         z += 8 * z[:, :1]  # strongly correlated: narrow ellipses
     sampler = PairwiseEllipse(**options).fit(z)
     u = unit(sampler, np.concatenate([sampler.sample(1500), sampler.sample_at(range(100))]))
@@ -122,7 +122,7 @@ def test_the_stated_moments_are_those_of_the_draws(options):
     assert np.abs(np.cov(white) - np.eye(4)).max() < 0.03
 
 
-@pytest.mark.parametrize("d", [1, 2, 33])
+@pytest.mark.parametrize("d", [1, 2, 17])
 @each
 def test_a_row_depends_on_its_seed_alone(options, d):
     sampler = PairwiseEllipse(**options).fit(cloud(600, d))
@@ -146,8 +146,9 @@ def test_fit_within_learns_from_the_core_alone():
     z = cloud(20_000, 6)
     z[::50] += 30 * np.random.default_rng(1).standard_normal((400, 6)).astype(np.float32)
     x = z.astype(np.float64)
-    core = x[(np.abs(x - x.mean(axis=0)) <= 2.5 * x.std(axis=0, ddof=1)).all(axis=1)]
-    sampler = PairwiseEllipse(fit_within=2.5).fit(z)
+    core = x[(np.abs(x - x.mean(axis=0)) <= 1.2 * x.std(axis=0, ddof=1)).all(axis=1)]
+    assert len(core) < 19_500  # not the outliers alone: the cut goes through the cloud
+    sampler = PairwiseEllipse(fit_within=1.2).fit(z)
     assert sampler.n_used_ == len(core)
     assert np.allclose(sampler.mean_, core.mean(axis=0), atol=1e-9)
     values = np.linalg.eigvalsh(np.cov(core.T))[::-1]
@@ -171,6 +172,10 @@ def test_constant_components_are_no_reason_to_leave_codes_out():
         sampler = PairwiseEllipse(**options).fit(z)
         assert sampler.n_used_ > 2900
         assert np.allclose(sampler.sample(50)[:, 1], 7.3, atol=1e-5)
+    z = 4 * cloud(40_000)
+    z[:, 1] = 7.3
+    counted = PairwiseEllipse(3, width="interval", fit_within=None).fit(z)
+    assert np.allclose(counted.std_, PairwiseEllipse(3).fit(z).std_, rtol=0.08)
 
 
 def test_intervals_see_the_core_where_the_covariance_sees_the_tails():

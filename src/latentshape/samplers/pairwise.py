@@ -261,7 +261,7 @@ def _check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
 
 def _core(z: np.ndarray, moments: Moments, within: float) -> Iterator[np.ndarray]:
     """The codes of which every component lies within so many standard deviations, by blocks."""
-    limit = np.where(moments.constant, np.inf, moments.std * within)
+    limit = np.where(moments.constant, 1.0, moments.std) * within
     for block in row_blocks(z):
         yield block[(np.abs(block - moments.mean) <= limit).all(axis=1)]
 

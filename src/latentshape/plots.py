@@ -160,6 +160,7 @@ def spectrum(ax: Axes, pca: dict[str, Any]) -> Axes:
     marker = "." if len(rank) <= 20 else None
     ax.plot(rank, values, color=CODES, marker=marker, label="variance (left)")
     ax.set(xlabel="PCA axis", ylabel="variance along the axis", yscale="log", title="Spectrum")
+    ax.set_xlim(0.5, len(rank) + 0.5)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     share = ax.twinx()
     share.plot(rank, np.cumsum(pca["explained"]), color=OTHER, marker=marker, linestyle="--")
@@ -181,9 +182,13 @@ def number_distribution(ax: Axes, z: np.ndarray, moments: Moments, j: int) -> Ax
     ax.plot(x, fit.curve(0, x), color=LAW, linewidth=1)
     mean, half = column.mean[0], counted.half_widths()[0]
     ax.axvline(0, color=ORIGIN, linewidth=0.8, linestyle=":")
-    spread = 4.5 * column.std[0]
+    spread = 0.05 * abs(mean) if column.constant[0] else 4.5 * column.std[0]
     ax.set(xlim=(min(mean - spread, -0.1), max(mean + spread, 0.1)), ylim=(0, None), yticks=[])
-    ax.set_title(f"component {j}\nmean {_number(mean)}, half-width {_number(half)}", fontsize=7)
+    title = f"mean {_number(mean)}, half-width {_number(half)}"
+    if column.constant[0]:
+        ax.axvline(mean, color=CODES)
+        title = f"constant, {_number(mean)}"
+    ax.set_title(f"component {j}\n{title}", fontsize=7)
     return ax
 
 
@@ -220,7 +225,8 @@ def plane(
     shown = thinned(z, scatter or DRAWN)
     x, y = (np.asarray(shown[:, k], np.float64) for k in (i, j))
     if scatter:
-        ax.plot(x, y, linestyle="none", marker="o", markersize=1.6, markeredgewidth=0, alpha=0.5,
+        size = float(np.clip(60 / np.sqrt(len(x)), 1.6, 5))
+        ax.plot(x, y, linestyle="none", marker="o", markersize=size, markeredgewidth=0, alpha=0.5,
                 color=CODES, rasterized=True)  # fmt: skip
         ax.plot([], [], linestyle="none", marker="o", markersize=4, color=CODES, label="codes")
     else:
@@ -294,7 +300,7 @@ def close_up(
         ax.plot(*place, marker="+", color=CENTRE, markersize=9, linestyle="none")
     ax.set(xlim=(place[0] - half[0], place[0] + half[0]))
     ax.set(ylim=(place[1] - half[1], place[1] + half[1]))
-    title = f"{name}: {len(inside):,} {'of the control' if control else 'codes'}"
+    title = f"{name}: {len(inside):,} {'control' if control else 'codes'}"
     if gap is not None:
         title += f"\ngap {gap:.2f} × control's"
     if step > 1:
@@ -631,6 +637,7 @@ def shape_figures(
     if record["mahalanobis"]["mean"] is not None:
         mahalanobis_radius(axes[0, 1], z, moments, record["centre"]["offset_sigma"])
     else:
+        axes[0, 1].set_axis_off()
         axes[0, 1].text(0.5, 0.5, "no Mahalanobis radius:\n" + record["mahalanobis"]["why"],
                         ha="center", va="center", wrap=True)  # fmt: skip
     keep("radius", made)

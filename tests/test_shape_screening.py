@@ -6,7 +6,7 @@ from scipy import stats
 
 from latentshape._checks import row_blocks
 from latentshape.errors import InputError
-from latentshape.shape import Moments, coverage, expected_coverage, screening
+from latentshape.shape import Moments, compiled, coverage, expected_coverage, screening
 from latentshape.shape.screening import (
     ChosenCoverage,
     PairScreening,
@@ -173,29 +173,28 @@ def test_coverage_is_that_of_every_code_counted():
     assert np.abs(everything.observed() - other.observed()[order]).max() <= 2 / len(z)
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("by_numba", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_counts_are_the_same_whoever_counts(compiled, dtype):
-    if compiled:
+def test_counts_are_the_same_whoever_counts(by_numba, dtype):
+    if by_numba:
         pytest.importorskip("numba")
     z = cloud(n=1500, d=9).astype(dtype)
     moments = Moments.of(z)
     alone = ChosenCoverage(moments, compiled=False)
-    other = ChosenCoverage(moments, compiled=compiled, workers=3)
+    other = ChosenCoverage(moments, compiled=by_numba, workers=3)
     stream(row_blocks(z), alone)
     stream((z[a : a + 601] for a in range(0, 1500, 601)), other)
     assert np.array_equal(alone.counts, other.counts)
 
 
 def test_without_numba_numpy_counts(monkeypatch):
-    monkeypatch.setattr(screening, "_numba", lambda: None)
+    monkeypatch.setattr(compiled, "_loops", lambda: None)
     monkeypatch.setattr(screening, "_COMPILE_FROM", 0)
-    screening._compiled_count.cache_clear()
     z = cloud(n=300)
     counted = ChosenCoverage(Moments.of(z))
     stream(row_blocks(z), counted)
     assert counted.observed()[:, 2].min() > 0.8
-    with pytest.raises(InputError, match="needs Numba, which is not installed"):
+    with pytest.raises(InputError, match="need Numba, which is not installed"):
         ChosenCoverage(Moments.of(z), compiled=True)
 
 

@@ -6,7 +6,8 @@ Mahalanobis radii and their exact law), `radius_law`, `joint_law` (is it ellipti
 several?), `origin` (where it lies), `voids` (nearest neighbours). Normality: `mardia`, `doornik_hansen`,
 `bhep`, `energy`, `sliced`, `two_sample`, `pursuit` (the least Gaussian direction), together in `battery`,
 with laws simulated by `nulls`. Beside all of them `control`: the same on a draw of the fitted Gaussian.
-`whitening` and `streaming` carry the codes, `measuring` and `studying` make the record, `verdict` judges it.
+`whitening` and `streaming` carry the codes, `memory` gives back what they took, `loops` are compiled where
+`compiled` finds Numba; `measuring` and `studying` make the record, `verdict` judges it.
 
 All take bare arrays or memory maps (n, d); none knows of images or networks. Data are read block by
 block, in memory that does not grow with n.

@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from latentshape._checks import check_codes, row_blocks
+from latentshape.shape.compiled import compiled_loops
 from latentshape.shape.moments import Moments
 from latentshape.shape.streaming import stream
 
@@ -43,6 +44,8 @@ DOMINANT_RULE = (
 _WIDTH = 0.25
 _SPAN = 8.0
 _STEPS = 200
+# Below so many numbers NumPy has counted them before Numba is ready.
+_COMPILE_FROM = 2**24
 
 
 class NumberDistributions:
@@ -52,30 +55,33 @@ class NumberDistributions:
         widths: Interval width of each component, shape (d,): 0.25 times a power of two.
         starts: Lower edge of the first interval of each component, shape (d,).
         counts: Numbers in each interval, shape (d, bins), integers.
+
+    Args:
+        moments: Moments of the codes.
+        compiled: Count by a compiled loop: yes, no, or (None) where Numba is installed and it is worth
+            the while. The counts are the same.
     """
 
-    def __init__(self, moments: Moments) -> None:
+    def __init__(self, moments: Moments, *, compiled: bool | None = None) -> None:
         std = np.where(moments.constant, 0.0, moments.std)
         self.widths = _interval_widths(std, moments.n)
         self.starts = np.floor((moments.mean - _SPAN * std) / self.widths) * self.widths
         self.bins = int(np.ceil(2 * _SPAN * (std / self.widths).max())) + 2
-        self._counts = np.zeros(len(std) * (self.bins + 2), dtype=np.int64)
+        # For each component, with a cell for what lies below and one for above.
+        self._counts = np.zeros((len(std), self.bins + 2), dtype=np.int64)
+        self._loops = compiled_loops(compiled, worth=moments.n * moments.d >= _COMPILE_FROM)
 
     def update(self, block: np.ndarray) -> None:
         """Count a block of codes, shape (rows, d)."""
-        place = block - self.starts.astype(block.dtype)
-        place *= (1.0 / self.widths).astype(block.dtype)
-        np.floor(place, out=place)
-        np.clip(place, -1, self.bins, out=place)
-        # One flat table for all components, with a cell for what lies below and one for above.
-        flat = place.astype(np.intp)
-        flat += np.arange(len(self.starts)) * (self.bins + 2) + 1
-        self._counts += np.bincount(flat.ravel(), minlength=len(self._counts))
+        starts, scales = self.starts.astype(block.dtype), (1.0 / self.widths).astype(block.dtype)
+        count = _count if self._loops is None else self._loops.count_intervals
+        if count(block, starts, scales, self.bins, self._counts):
+            check_codes(block, min_samples=1)
 
     @property
     def counts(self) -> np.ndarray:
         """Numbers in each interval, shape (d, bins)."""
-        return self._counts.reshape(len(self.starts), -1)[:, 1:-1]
+        return self._counts[:, 1:-1]
 
     @property
     def centres(self) -> np.ndarray:
@@ -170,6 +176,22 @@ def dominant(mean: np.ndarray, half_width: np.ndarray) -> np.ndarray:
     far = np.abs(mean) > np.maximum(_outlier_limit(np.abs(mean)), 0.5 * typical)
     wide = half_width > np.maximum(_outlier_limit(half_width), 1.5 * typical)
     return far | wide
+
+
+def _count(
+    block: np.ndarray, starts: np.ndarray, scales: np.ndarray, bins: int, counts: np.ndarray
+) -> int:
+    """What `loops.count_intervals` does."""
+    place = block - starts
+    place *= scales
+    nans = int(np.isnan(place).sum())
+    if nans == 0:
+        np.floor(place, out=place)
+        np.clip(place, -1, bins, out=place)
+        flat = place.astype(np.intp)
+        flat += np.arange(len(counts)) * (bins + 2) + 1
+        counts += np.bincount(flat.ravel(), minlength=counts.size).reshape(counts.shape)
+    return nans
 
 
 def _outlier_limit(values: np.ndarray) -> float:

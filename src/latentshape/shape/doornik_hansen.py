@@ -26,11 +26,10 @@ from scipy import linalg, special
 
 from latentshape._checks import check_codes, row_blocks
 from latentshape.errors import InputError
-from latentshape.shape.moments import Moments, singular_why
+from latentshape.shape.moments import POWER_ROWS, Moments, adder_of_powers, singular_why
 from latentshape.shape.streaming import stream
 
 _MIN_CODES = 8
-_ROWS = 512
 _FLOAT32_LEAST_EIGENVALUE = 1e-5
 
 
@@ -84,12 +83,14 @@ class DoornikHansenSums:
 
     Args:
         moments: Mean and covariance of the codes; n >= 8.
+        compiled: Add powers by a compiled loop: yes, no, or (None) where Numba is installed and it is
+            worth the while.
 
     Raises:
         InputError: There are fewer than 8 codes, or the covariance has no inverse.
     """
 
-    def __init__(self, moments: Moments) -> None:
+    def __init__(self, moments: Moments, *, compiled: bool | None = None) -> None:
         if moments.n < _MIN_CODES:
             raise InputError(
                 f"the Doornik-Hansen test needs at least {_MIN_CODES} codes, got {moments.n}; "
@@ -101,8 +102,9 @@ class DoornikHansenSums:
                 f"the Doornik-Hansen test needs an invertible covariance, but z {why}."
             )
         values, vectors = linalg.eigh(moments.correlation())
-        self._mean, self._std = moments.mean, moments.std
-        self._root = (vectors / np.sqrt(values)) @ vectors.T
+        self._mean = moments.mean
+        self._root = (vectors / np.sqrt(values)) @ vectors.T / moments.std[:, None]
+        self._add = adder_of_powers(moments, compiled)
         # float32 components lose half their digits where the root enlarges differences so much.
         self._wide = values[0] < _FLOAT32_LEAST_EIGENVALUE
         self.n = 0
@@ -112,23 +114,13 @@ class DoornikHansenSums:
         """Add a block of codes, shape (rows, d)."""
         dtype = np.dtype(np.float64) if self._wide else block.dtype
         near = self._mean.astype(block.dtype)
-        scale = (1.0 / self._std).astype(dtype)
         root = self._root.astype(dtype)
-        rest = (((self._mean - near) / self._std) @ self._root).astype(dtype)
-        for start in range(0, len(block), _ROWS):  # few enough rows to stay in cache
-            u = np.subtract(block[start : start + _ROWS], near, dtype=dtype)
-            u *= scale
-            y = u @ root
-            y -= rest
-            self._add(y, np.square(y, out=u))
+        rest = ((self._mean - near) @ self._root).astype(dtype)
+        ones = np.ones(len(rest), dtype=dtype)
+        for start in range(0, len(block), POWER_ROWS):
+            u = np.subtract(block[start : start + POWER_ROWS], near, dtype=dtype)
+            self._add(u @ root, rest, ones, self.sums)
         self.n += len(block)
-
-    def _add(self, y: np.ndarray, squares: np.ndarray) -> None:
-        ones = np.ones(len(y), dtype=y.dtype)
-        self.sums[0] += ones @ y
-        self.sums[1] += ones @ squares
-        self.sums[2] += np.einsum("ij,ij->j", squares, y)
-        self.sums[3] += np.einsum("ij,ij->j", squares, squares)
 
     def result(self) -> DoornikHansen:
         """Return the test of all codes seen so far."""

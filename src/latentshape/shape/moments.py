@@ -22,8 +22,9 @@ References:
     Chan, Golub & LeVeque, 1983, https://doi.org/10.1080/00031305.1983.10483115
 """
 
-__all__ = ["MomentSums", "Moments", "PowerSums", "normal_errors", "singular_why"]
+__all__ = ["MomentSums", "Moments", "PowerSums", "adder_of_powers", "normal_errors", "singular_why"]
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +33,16 @@ from scipy import linalg
 
 from latentshape._checks import check_codes, row_blocks
 from latentshape.errors import InputError
+from latentshape.shape.compiled import compiled_loops
 from latentshape.shape.streaming import Progress, stream
 
+POWER_ROWS = 512
+"""Rows whose powers are added in their own precision: they stay in cache."""
+
 _PILOT_ROWS = 2048
+_ADDED_ROWS = 1024
+# Below so many numbers NumPy has added them before Numba is ready.
+_COMPILE_FROM = 2**24
 _EXACT_BELOW = 1e-4
 _SINGULAR_BELOW = 1e-12
 
@@ -164,7 +172,10 @@ class MomentSums:
         dtype = np.float64 if self.exact else block.dtype
         b = np.subtract(block, self.shift.astype(dtype), dtype=dtype)
         self.n += len(b)
-        self.first += b.sum(axis=0, dtype=np.float64)
+        # Added up in the block's own precision, in which the products below are, for a thousand rows.
+        for start in range(0, len(b), _ADDED_ROWS):
+            part = b[start : start + _ADDED_ROWS]
+            self.first += np.ones(len(part), dtype=dtype) @ part
         self.second += b.T @ b
 
     def result(self) -> Moments:
@@ -183,25 +194,28 @@ class PowerSums:
         g = m_3 / m_2^{3/2}, \qquad k = m_4 / m_2^2 - 3, \qquad m_p = n^{-1} \sum (x - \bar x)^p
 
     Two sets that were standardised alike merge by adding their sums.
+
+    Args:
+        moments: Moments of the codes.
+        compiled: Add by a compiled loop: yes, no, or (None) where Numba is installed and it is worth
+            the while.
     """
 
-    def __init__(self, moments: Moments) -> None:
+    def __init__(self, moments: Moments, *, compiled: bool | None = None) -> None:
         self._location = moments.mean
         self._scale = np.where(moments.constant, 1.0, moments.std)
         self._constant = moments.constant
+        self._add = adder_of_powers(moments, compiled)
         self.n = 0
         self.sums = np.zeros((4, moments.d))
 
     def update(self, block: np.ndarray) -> None:
         """Add a block of codes, shape (rows, d)."""
-        u = block - self._location.astype(block.dtype)
-        u *= (1.0 / self._scale).astype(block.dtype)
-        ones = np.ones(len(u), dtype=u.dtype)
-        power = u.copy()
-        for row in self.sums:
-            row += ones @ power
-            power *= u
-        self.n += len(u)
+        location = self._location.astype(block.dtype)
+        scale = (1.0 / self._scale).astype(block.dtype)
+        for start in range(0, len(block), POWER_ROWS):
+            self._add(block[start : start + POWER_ROWS], location, scale, self.sums)
+        self.n += len(block)
 
     def central_moments(self) -> np.ndarray:
         """Second, third and fourth central moments of the standardised components, (3, d)."""
@@ -234,6 +248,25 @@ def normal_errors(n: int) -> tuple[float, float]:
     skewness = 6.0 * (n - 2) / ((n + 1.0) * (n + 3.0))
     kurtosis = 24.0 * n * (n - 2) * (n - 3) / ((n + 1.0) ** 2 * (n + 3.0) * (n + 5.0))
     return float(np.sqrt(max(skewness, 0.0))), float(np.sqrt(max(kurtosis, 0.0)))
+
+
+def adder_of_powers(moments: Moments, compiled: bool | None = None) -> Callable[..., None]:
+    """What adds the first four powers of (x - location) scale to sums (4, d): see `loops.sum_powers`."""
+    loops = compiled_loops(compiled, worth=moments.n * moments.d >= _COMPILE_FROM)
+    return _sum_powers if loops is None else loops.sum_powers
+
+
+def _sum_powers(
+    block: np.ndarray, location: np.ndarray, scale: np.ndarray, sums: np.ndarray
+) -> None:
+    u = block - location
+    u *= scale
+    squared = np.square(u)
+    ones = np.ones(len(u), dtype=u.dtype)
+    sums[0] += ones @ u
+    sums[1] += ones @ squared
+    sums[2] += np.einsum("ij,ij->j", squared, u)
+    sums[3] += np.einsum("ij,ij->j", squared, squared)
 
 
 def _rough_mean(z: np.ndarray) -> np.ndarray:

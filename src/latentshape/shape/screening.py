@@ -40,11 +40,9 @@ __all__ = [
     "varying_pairs",
 ]
 
-import importlib
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +50,7 @@ from scipy import special
 
 from latentshape._checks import check_codes, check_count, row_blocks
 from latentshape.errors import InputError
+from latentshape.shape.compiled import compiled_loops
 from latentshape.shape.ellipses import SIGMAS, expected_coverage
 from latentshape.shape.moments import Moments
 from latentshape.shape.streaming import Progress, stream
@@ -60,7 +59,7 @@ from latentshape.shape.streaming import Progress, stream
 _FLOAT32_BELOW = 0.9
 # Beyond this correlation even float64 products do not tell a pair from a line.
 _COLLINEAR = 1e-5
-# Compiling takes a second; below so many pairs NumPy is done before.
+# Starting Numba takes a while; below so many pairs NumPy is done before.
 _COMPILE_FROM = 1000
 
 
@@ -225,9 +224,8 @@ class ChosenCoverage:
         self.counts = np.zeros((len(self.pairs), len(self.sigmas)), dtype=np.int64)
         self.n = 0
         self._workers = check_count(workers, name="workers")
-        if compiled is None:
-            compiled = len(self.pairs) >= _COMPILE_FROM and _numba() is not None
-        self._count: Callable[..., None] = _compiled_count() if compiled else _count
+        loops = compiled_loops(compiled, worth=len(self.pairs) >= _COMPILE_FROM)
+        self._count: Callable[..., None] = _count if loops is None else loops.count_inside
 
     def update(self, block: np.ndarray) -> None:
         """Count a block of codes, shape (rows, d)."""
@@ -403,56 +401,3 @@ def _count(
         for k, limit in enumerate(limits):
             np.less_equal(q, limit, out=inside)
             counts[p, k] += np.count_nonzero(inside)
-
-
-@lru_cache(maxsize=1)
-def _numba() -> Any:
-    try:
-        return importlib.import_module("numba")
-    except ImportError:
-        return None
-
-
-@lru_cache(maxsize=1)
-def _compiled_count() -> Callable[..., None]:
-    """`_count` as a compiled loop over tiles that stay in the first cache."""
-    numba = _numba()
-    if numba is None:
-        raise InputError(
-            "a compiled count needs Numba, which is not installed; pip install 'latentshape[fast]', "
-            "or leave compiled=None."
-        )
-
-    # Only here may sums be reordered, which lets them run in parallel lanes: they count to 512,
-    # exactly. The radii below are rounded as NumPy rounds them.
-    @numba.njit(nogil=True, fastmath={"reassoc"})
-    def within(q: np.ndarray, rows: int, limit: Any) -> Any:
-        inside = np.float32(0.0)
-        for t in range(rows):
-            inside += np.float32(1.0) if q[t] <= limit else np.float32(0.0)
-        return inside
-
-    @numba.njit(nogil=True)
-    def count(
-        columns: np.ndarray,
-        pairs: np.ndarray,
-        r: np.ndarray,
-        inverse: np.ndarray,
-        limits: np.ndarray,
-        counts: np.ndarray,
-    ) -> None:
-        q = np.empty(512, dtype=columns.dtype)
-        for start in range(0, columns.shape[1], 512):
-            rows = min(512, columns.shape[1] - start)
-            for p in range(len(pairs)):
-                first = columns[pairs[p, 0], start : start + rows]
-                second = columns[pairs[p, 1], start : start + rows]
-                slope, scale = r[p], inverse[p]
-                for t in range(rows):
-                    a = first[t]
-                    b = (second[t] - a * slope) * scale
-                    q[t] = b * b + a * a
-                for k in range(len(limits)):
-                    counts[p, k] += int(within(q, rows, limits[k]))
-
-    return count

@@ -143,6 +143,13 @@ def test_a_row_of_many_components_depends_on_its_seed_alone(d):
     assert np.array_equal(sampler.sample_at([63]), together[63:64])
 
 
+def test_both_streams_forget_an_earlier_fit():
+    sampler = Mixture(components=2).fit(clouds(500, 3, 2)[0])
+    sampler.sample(5)
+    z = 10 * clouds(500, 3, 2, seed=1)[0]
+    assert np.array_equal(sampler.fit(z).sample(50), Mixture(components=2).fit(z).sample(50))
+
+
 def test_a_component_without_codes_is_dropped():
     z = np.random.default_rng(0).standard_normal((500, 2))
     start = Parts(np.array([0.5, 0.5]), np.array([[0.0, 0], [50, 50]]), np.stack([np.eye(2)] * 2))

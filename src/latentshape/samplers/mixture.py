@@ -122,6 +122,7 @@ class Mixture(Sampler):
     weights_: np.ndarray
     means_: np.ndarray
     factors_: np.ndarray
+    _narrow: np.ndarray | None = None
 
     def __init__(
         self,
@@ -164,6 +165,7 @@ class Mixture(Sampler):
         order = np.argsort(-parts.weights, kind="stable")
         self.weights_, self.means_ = parts.weights[order], parts.means[order]
         self.factors_ = np.stack([linalg.cholesky(parts.covs[k], lower=True) for k in order])
+        self._narrow = None
         self.mean_ = self.weights_ @ self.means_
         apart = (self.means_ - self.mean_) * np.sqrt(self.weights_)[:, None]
         self.cov_ = np.tensordot(parts.weights, parts.covs, 1) + apart.T @ apart
@@ -219,17 +221,28 @@ class Mixture(Sampler):
         component = np.searchsorted(edges, noise.fine_uniform(1)[:, 0], side="right")
         g = noise.normal(d)
         x = np.empty_like(g)
+        factors = self._factors(g.dtype)
         # Products of a fixed number of rows: a row's bits must not depend on how many rows beside
         # it chose the same component.
         piece = np.empty((_PIECE, d), dtype=g.dtype)
         for k in np.unique(component):
-            factor, mean = self.factors_[k].astype(g.dtype), self.means_[k].astype(g.dtype)
+            factor, mean = factors[k], self.means_[k].astype(g.dtype)
             rows = np.flatnonzero(component == k)
             for start in range(0, len(rows), _PIECE):
                 some = rows[start : start + _PIECE]
                 piece[: len(some)], piece[len(some) :] = g[some], 0
-                x[some] = colour(piece, factor, triangular=True)[: len(some)] + mean
+                made = colour(piece, factor, triangular=True)[: len(some)]
+                made += mean
+                x[some] = made
         return x
+
+    def _factors(self, dtype: np.dtype) -> np.ndarray:
+        if dtype == self.factors_.dtype:
+            return self.factors_
+        if self._narrow is None:
+            # To round every factor for every block would cost a third of the draw.
+            self._narrow = self.factors_.astype(dtype)
+        return self._narrow
 
     def _log_density(self, block: np.ndarray) -> np.ndarray:
         joint = [

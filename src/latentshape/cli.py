@@ -30,6 +30,8 @@ from latentshape.samplers import SAMPLERS
 __all__ = ["main"]
 
 
+#: Kinds of walks, for the help, which must not wait for NumPy; a test holds them to `walks.WALKS`.
+WALK_KINDS = ("origin", "component", "plane", "pca", "morph", "grid")
 #: What a disk may answer to a write that is no defect of latentshape.
 UNWRITABLE = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR,
@@ -143,9 +145,25 @@ def _parser() -> _Parser:
     )
     sub.add_argument("--out", type=Path, help="folder [RUN/samples/SAMPLER]")
     sub.add_argument(
-        "--option", action="append", default=[], metavar="NAME=VALUE",
-        help="an option of the sampler, e.g. temperature=0.8; may be repeated",
+        "--towards-neighbours", type=float, default=0.0, metavar="S",
+        help="move each drawn code toward its nearest training codes, 0 to 1 [0]; see docs/theory.md",
     )  # fmt: skip
+    _add_options(sub, "the sampler", "temperature=0.8")
+    sub = verb("walk", "walk through the codes: strip, path and film")
+    sub.add_argument("--kind", default="origin", help=f"{', '.join(WALK_KINDS)} [origin]")
+    sub.add_argument("--out", type=Path, help="folder [RUN/walks/KIND]")
+    sub.add_argument(
+        "--between", metavar="A,B", default="",
+        help="where a morph begins and ends (a grid: its 4 corners): ids of images of the run, picture "
+        "files, or .npy files of one code",
+    )  # fmt: skip
+    sub.add_argument(
+        "--film",
+        default="gif",
+        choices=("gif", "webp", "mp4", "none"),
+        help="[gif]; mp4 needs ffmpeg",
+    )
+    _add_options(sub, "the walk", "steps=12, pairs=[[1,2]], coordinates=pca, offset=4")
     verb("evaluate", "judge every sampler: scorecard.json")
     verb("report", "one self-contained report.html")
     sub = verb(
@@ -158,6 +176,13 @@ def _parser() -> _Parser:
     sub.add_argument("--quick", action="store_true", help="fewer pictures, to see that it works")
     _add_data_verbs(verb("data", "what lies at a path; make datasets; the cache", run=False))
     return parser
+
+
+def _add_options(sub: argparse.ArgumentParser, whose: str, example: str) -> None:
+    sub.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE",
+        help=f"an option of {whose}, e.g. {example}; may be repeated",
+    )  # fmt: skip
 
 
 def _add_data_verbs(parser: argparse.ArgumentParser) -> None:
@@ -203,7 +228,7 @@ def _config(given: argparse.Namespace) -> Config:
     return make_config(given.preset, **options)
 
 
-def _sampler_options(pairs: Sequence[str]) -> dict[str, Any]:
+def _options(pairs: Sequence[str]) -> dict[str, Any]:
     options = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
@@ -243,8 +268,17 @@ def _use(given: argparse.Namespace) -> None:
         print(pipeline.encode_run(run, given.data))
     elif given.verb == "sample":
         out = given.out or run.samples_path / given.sampler
-        options = _sampler_options(given.option)
-        print(pipeline.sample_run(run, given.sampler, given.n, given.seed, out, options))
+        options = _options(given.option)
+        print(
+            pipeline.sample_run(
+                run, given.sampler, given.n, given.seed, out, options, given.towards_neighbours
+            )
+        )
+    elif given.verb == "walk":
+        out = given.out or run.walks_path / given.kind
+        ends = tuple(end for end in given.between.split(",") if end)
+        film = None if given.film == "none" else given.film
+        print(pipeline.walk_run(run, given.kind, out, _options(given.option), ends, film))
     elif given.verb == "evaluate":
         pipeline.evaluate_run(run)
         from latentshape.report import scorecard_text

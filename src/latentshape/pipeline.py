@@ -31,6 +31,8 @@ __all__ = ["analyze_codes", "analyze_run", "encode_run", "evaluate_run", "report
 
 #: Pictures of each sampler that ``samples/`` and the report show.
 SHOWN = 32
+#: Drawn pictures that are shown beside the training images nearest to them.
+NEIGHBOURED = 6
 
 
 def open_data(config: Config, run: RunFolder | None = None, spec: str | None = None) -> Dataset:
@@ -260,6 +262,7 @@ def evaluate_run(run: RunFolder) -> dict[str, Any]:
     from latentshape.codes import load_codes
     from latentshape.data import SPLITS
     from latentshape.decoding import decode_pixels
+    from latentshape.evaluation.novelty import code_novelty, nearest_images
     from latentshape.evaluation.scorecard import fit_samplers, score
     from latentshape.images import grid, save_png
     from latentshape.models import load_model
@@ -280,7 +283,16 @@ def evaluate_run(run: RunFolder) -> dict[str, Any]:
         rebuilt = decode_pixels(model, held_out.z[:SHOWN])
         save_png(run.samples_path / "reconstruction.png", grid(rebuilt))
         card = score(model, dataset, samplers, held_out, test, config.evaluation, refused=refused)
+        card["novelty"] = code_novelty(samplers, train.z, held_out.z)
         write_json(run.scorecard_path, card)
+        name = card["recommendation"]["value"]
+        if name is not None:
+            drawn = samplers[name].sample_at(range(NEIGHBOURED))
+            nearest = dataset.indices("train")[nearest_images(drawn, train.z)]
+            own = decode_pixels(model, drawn)
+            rows = [[own[i], *dataset.pixels[nearest[i]]] for i in range(len(own))]
+            sheet = grid(np.concatenate(rows), columns=len(rows[0]))
+            save_png(run.samples_path / "nearest.png", sheet)
     return card
 
 
@@ -291,21 +303,35 @@ def sample_run(
     seed: int,
     out: Path,
     options: dict[str, Any] | None = None,
+    towards_neighbours: float = 0.0,
 ) -> Path:
     """Draw n pictures: ``grid.png``, ``images/``, ``codes.npy``; picture i comes from seed + i.
+
+    Args:
+        run: With a model and codes.
+        sampler: A name in the registry, or ``auto``.
+        n: How many pictures.
+        seed: Of the first one.
+        out: Folder, made if it is not there.
+        options: Of the sampler.
+        towards_neighbours: Strength, from 0 to 1, at which each drawn code is moved toward its nearest
+            training codes: `latentshape.neighbourhood.towards_neighbours`.
 
     Returns:
         The grid's path.
     """
-    from latentshape.codes import save_array
+    from latentshape.codes import load_codes, save_array
     from latentshape.decoding import decode
     from latentshape.images import grid, save_png, to_pixels
     from latentshape.models import load_model
+    from latentshape.neighbourhood import towards_neighbours as move
 
     if n < 1 or seed < 0:
         raise InputError(f"-n must be at least 1 and --seed at least 0, got {n} and {seed}.")
     law, model = fitted(run, sampler, options), load_model(run)
     z = law.sample_at(range(seed, seed + n))
+    if towards_neighbours:
+        z = move(z, load_codes(run, "train").z, strength=towards_neighbours)
     save_array(out / "codes.npy", z)
     # Drawn into a folder beside and exchanged at the end: pictures of two draws never mix.
     building = out / "images.part"
@@ -327,6 +353,105 @@ def sample_run(
         shutil.rmtree(building, ignore_errors=True)
     save_png(out / "grid.png", grid(np.stack(shown), columns=min(16, int(np.ceil(np.sqrt(n))))))
     return out / "grid.png"
+
+
+def walk_run(
+    run: RunFolder,
+    kind: str,
+    out: Path,
+    options: dict[str, Any] | None = None,
+    ends: tuple[str, ...] = (),
+    animation: str | None = "gif",
+) -> Path:
+    """Walk through the run's codes: ``strip.png``, ``path.png``, ``walk.json``, ``codes.npy``, a film.
+
+    Args:
+        run: With a model and codes.
+        kind: From `latentshape.walks.WALKS`.
+        out: Folder, made if it is not there.
+        options: Of the kind.
+        ends: For a morph two, for a grid four places: ids of the run's images, picture files, or
+            ``.npy`` files of one code each.
+        animation: ``gif``, ``webp``, ``mp4`` or None.
+
+    Returns:
+        The strip's path.
+    """
+    from latentshape import plots
+    from latentshape.animation import save_animation, there_and_back, walk_frames
+    from latentshape.codes import load_codes, save_array
+    from latentshape.decoding import decode_pixels
+    from latentshape.images import grid, save_png
+    from latentshape.models import load_model
+    from latentshape.shape import Moments
+    from latentshape.walk_plots import walk_figure
+    from latentshape.walks import make_walk
+
+    model, z = load_model(run), load_codes(run, "train").z
+    options = dict(options or {})
+    if ends:
+        wanted = {"morph": ("start", "end"), "grid": ("corners",)}.get(kind)
+        if wanted is None or len(ends) != (2 if kind == "morph" else 4):
+            raise InputError(
+                f"--between takes 2 places for a morph, or 4 for a grid; got {len(ends)} for {kind!r}."
+            )
+        places = np.stack([_place(run, model, end) for end in ends])
+        options |= dict(zip(wanted, places)) if kind == "morph" else {"corners": places}
+    moments = Moments.of(z)
+    walk = make_walk(kind, z, moments, **options)
+    pixels = decode_pixels(model, walk.codes)
+    save_array(out / "codes.npy", walk.codes)
+    save_png(out / "strip.png", grid(pixels, columns=walk.columns))
+    plots.save(walk_figure(walk, z, moments), out / "path.png")
+    if animation is not None:
+        frames = there_and_back(walk_frames(pixels, walk.rows, walk.columns))
+        save_animation(out / f"walk.{animation}", frames)
+    write_json(out / "walk.json", walk.to_dict())
+    return out / "strip.png"
+
+
+def _place(run: RunFolder, model: Any, end: str) -> np.ndarray:
+    """The code of one end of a walk: an image of the run by its id, a picture file, or a code file."""
+    from latentshape.codes import encode_pixels, load_array, load_codes
+    from latentshape.data import SPLITS
+    from latentshape.data.crops import ALIGNED_SIZE
+    from latentshape.data.pixels import as_square
+    from latentshape.images import decode_image
+
+    path = Path(end)
+    if path.suffix == ".npy" and path.is_file():
+        z = np.asarray(load_array(path))
+        if z.size != model.latent_dim:
+            raise InputError(
+                f"{end} must hold one code of {model.latent_dim} components, got an array of shape "
+                f"{z.shape}."
+            )
+        return z.reshape(-1)
+    for split in SPLITS:
+        codes = load_codes(run, split)
+        rows = np.flatnonzero(codes.ids == end)
+        if len(rows):
+            return np.array(codes.z[rows[0]])
+    if path.is_file():
+        data = run.config().data
+        try:
+            picture = decode_image(path.read_bytes(), data.channels).pixels
+        except Exception as error:  # Pillow's errors have no common base
+            raise InputError(f"{end} cannot be read as a picture: {error}.") from None
+        crop = data.crop if data.crop not in ("auto", "box") else "square"
+        aligned = picture.shape[:2] == ALIGNED_SIZE[::-1]
+        if (
+            data.crop == "auto"
+            and aligned
+            and read_record(run.dataset_path).get("kind") == "celeba"
+        ):
+            crop = "centre-140"  # what auto means for aligned pictures
+        pixels, _ = as_square(picture, data.size, data.channels, crop)
+        return next(encode_pixels(model, pixels[None], np.array([0]), "fp32"))[0]
+    raise InputError(
+        f"{end!r} is neither the id of an image of this run (such as {load_codes(run, 'test').ids[0]!r}), "
+        "nor a picture, nor a .npy file of one code."
+    )
 
 
 def report_run(run: RunFolder) -> Path:

@@ -75,7 +75,6 @@ def gather(run: RunFolder) -> dict[str, Any]:
         "corners": [(c, rows[c[0]]) for c in CORNERS if c[0] in rows],
         "metrics": metrics,
         "stages": run.stages(),
-        "novelty": card.get("novelty") if card else None,
         "series": series(run),
         "series_pictures": {p.stem: embed(p) for p in sorted(run.series_path.glob("*.png"))},
         "pictures": {p.stem: embed(p) for p in sorted(run.samples_path.glob("*.png"))},

@@ -76,7 +76,9 @@ def draws_over_codes(z: np.ndarray, moments: Moments, path: Path, seed: int = 0)
     r = np.abs(np.triu(moments.correlation(), 1))
     strongest = [divmod(int(k), d) for k in np.argsort(r, axis=None)[::-1][: len(pairs)]]
     for row, coordinates in enumerate(("pca", "original")):
-        sampler = make_sampler("pairwise-ellipse", coordinates=coordinates).fit(z)
+        # In the original coordinates only the sequential way is known.
+        method = "exact" if coordinates == "pca" else "sequential"
+        sampler = make_sampler("pairwise-ellipse", coordinates=coordinates, method=method).fit(z)
         draws = sampler.sample(SCATTERED, seed=seed)
         limit = sampler.fact * sampler.sigma
         for ax, pair, rank in zip(axes[row], strongest, pairs):

@@ -88,10 +88,10 @@ def pairwise(bench: Bench) -> dict[str, Any]:
     rows, strips = [], []
     settings: list[dict[str, Any]] = [
         {"components": k, "fact": fact}
-        for k in sorted({max(1, round(d * k / 256)) for k in COMPONENTS})
+        for k in scaled_components(d)
         for fact in FACTS
     ]
-    settings += [{"fact": 0.7}, {"fact": 0.7, "coordinates": "original"}]
+    settings += [{"fact": 0.7}, {"fact": 0.7, "coordinates": "original", "method": "sequential"}]
     settings += [
         {"components": s["components"], "fact": 0.7, "method": "sequential"}
         for s in settings[:: len(FACTS)]
@@ -99,13 +99,23 @@ def pairwise(bench: Bench) -> dict[str, Any]:
     ]
     for options in settings:
         sampler = bench.fitted("pairwise-ellipse", **options)
-        # A picture of the sequential way costs seconds at d = 256, so it is judged by fewer.
         z = sampler.sample(bench.judge.n, seed=bench.seed)
         rows.append(_row(bench, moments, z, **options))
         strips.append(sampler.sample_at(range(bench.seed, bench.seed + STRIP)))
     _strips(bench, "pairwise", strips)
-    plots.draws_over_codes(bench.z, moments, bench.folder / "pairwise-draws.png", bench.seed)
+    if d > 1:
+        plots.draws_over_codes(bench.z, moments, bench.folder / "pairwise-draws.png", bench.seed)
     return {"question": _question(pairwise), "rows": rows}
+
+
+def scaled_components(d: int) -> list[int]:
+    """The published numbers of components, of 256, in the same proportion of d.
+
+    Example:
+        >>> scaled_components(128)
+        [25, 38, 52, 60]
+    """
+    return sorted({max(1, round(d * k / 256)) for k in COMPONENTS})
 
 
 def truncation(bench: Bench) -> dict[str, Any]:

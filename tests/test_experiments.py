@@ -1,0 +1,121 @@
+# ruff: noqa: F401, F811 - fixtures are imported
+"""Experiments on a trained run: every one runs, its record is true, and nothing is done twice."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentshape.cli import main
+from latentshape.errors import InputError
+from latentshape.experiments import EXPERIMENTS, run_series, sampling
+from latentshape.experiments.bench import QUICK, Bench
+from latentshape.files import write_json
+from latentshape.report import write_report
+from latentshape.samplers import make_sampler
+from latentshape.shape import Moments, mahalanobis_squared
+from tiny_run import copy, finished, read, said
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Experiments with as few settings as show their form."""
+    for name, value in {
+        "CUBES": (1.0, 5.0), "CUBE_DRAWS": 24, "INTERVAL_FACTS": (0.5, 1.5), "COMPONENTS": (120,),
+        "FACTS": (0.7,), "TEMPERATURES": (0.5, 1.0), "LEVELS": (0.1, 0.9), "STRENGTHS": (0.0, 1.0),
+        "TRUNCATION_FACTS": (0.5, 1.0), "STRIP": 5,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(sampling, name, value)
+
+
+def test_every_experiment_runs_and_is_shown(few, copy, capsys):
+    assert main(["series", "--run", str(copy.path), "--quick"]) == 0
+    printed = capsys.readouterr().out.split()
+    assert [line.rsplit("/", 1)[-1] for line in printed] == [f"{name}.json" for name in EXPERIMENTS]
+    for name in EXPERIMENTS:
+        record = read(copy.series_path / f"{name}.json")
+        assert record["question"].endswith("?")
+        assert record["protocol"]["n"] == 8
+        for row in record["rows"]:
+            assert 0 <= row["precision"] <= 1
+            assert 0 <= row["recall"] <= 1
+            assert row["gap"] >= 0
+        assert (copy.series_path / f"{name}.png").stat().st_size > 0
+    write_report(copy)
+    page = copy.report_path.read_text()
+    for name in EXPERIMENTS:
+        assert f"<h3>{name}</h3>" in page
+
+
+def test_done_experiments_are_skipped_until_the_model_changes(few, copy, capsys):
+    first = run_series(copy, ["cubes"])
+    path = copy.series_path / "cubes.json"
+    stamp = path.stat().st_mtime_ns
+    assert run_series(copy, ["cubes"]) == first
+    assert path.stat().st_mtime_ns == stamp
+    assert "done already" in capsys.readouterr().err
+    record = read(path)
+    record["protocol"]["weights"] = "of another model"
+    write_json(path, record)
+    assert run_series(copy, ["cubes"]) == first
+    assert path.stat().st_mtime_ns != stamp
+
+
+def test_a_row_is_of_the_very_draws_that_it_names(few, copy):
+    bench = Bench(copy)
+    record = sampling.cubes(bench)
+    moments = Moments.of(bench.z)
+    z = make_sampler("cube", b=5.0).fit(bench.z).sample_at(range(24))
+    radii = np.sqrt(mahalanobis_squared(z, moments))
+    assert record["rows"][-1]["b"] == 5.0
+    assert record["rows"][-1]["n"] == 24
+    assert record["rows"][-1]["radius"]["mean"] == pytest.approx(radii.mean())
+    limit = np.quantile(mahalanobis_squared(bench.z, moments), 0.99)
+    assert record["rows"][-1]["within_cloud"] == pytest.approx((radii**2 <= limit).mean())
+
+
+def test_strips_show_the_settings_in_the_order_of_the_rows(few, copy):
+    bench = Bench(copy)
+    record = sampling.intervals(bench)
+    sheet = np.asarray(Image.open(copy.series_path / "intervals.png"))
+    assert sheet.shape[:2] == (2 * 34 - 2, 5 * 34 - 2)
+    assert [row["fact"] for row in record["rows"]] == [0.5, 1.5]
+    z = make_sampler("intervals", fact=1.5).fit(bench.z).sample(8, seed=0)[:5]
+    nearest = z[np.argmin(mahalanobis_squared(z, Moments.of(bench.z)))]
+    assert np.array_equal(sheet[34:66, :32], bench.pictures(nearest[None])[0])
+
+
+def test_colder_draws_lie_nearer_to_the_centre(few, copy):
+    rows = sampling.truncation(Bench(copy))["rows"]
+    for name in ("gaussian", "ellipsoid", "pairwise-ellipse"):
+        radii = [row["radius"]["mean"] for row in rows if row["sampler"] == name]
+        assert radii == sorted(radii)
+        assert len(radii) == 2
+
+
+def test_no_correction_is_no_change(few, copy):
+    none, whole = sampling.correction(Bench(copy))["rows"]
+    assert none["strength"] == 0
+    assert whole["nearest_over_held_out"] < none["nearest_over_held_out"]
+
+
+def test_published_numbers_of_components_scale_with_the_dimension():
+    assert sampling.scaled_components(256) == [50, 75, 105, 120]
+    assert sampling.scaled_components(16) == [3, 5, 7, 8]
+    assert sampling.scaled_components(1) == [1]
+
+
+def test_quick_judges_no_more_than_it_says(finished):
+    assert Bench(finished, quick=True).config_n() <= QUICK
+
+
+def test_bad_input_is_a_sentence(finished, tmp_path, capsys):
+    with pytest.raises(InputError, match="did you mean 'truncation'"):
+        run_series(finished, ["trunkation"])
+    assert main(["series", "cubes", "--run", str(tmp_path / "none")]) == 2
+    assert "There is no run folder" in said(capsys)
+
+
+def test_a_run_without_codes_says_what_to_do(copy, capsys):
+    copy.codes_path.rename(copy.path / "elsewhere")
+    assert main(["series", "cubes", "--run", str(copy.path)]) == 2
+    assert "latentshape encode" in said(capsys)

@@ -290,6 +290,10 @@ def test_cubes_are_drawn_about_the_one_that_matches(ax, records):
     assert [float(label.split("= ")[1]) for label in labels if "cube" in label] == pytest.approx(
         [0.75 * b, b, 1.25 * b], abs=0.006
     )
+    outlines = [patch.get_xy() for patch in ax.patches if patch.get_edgecolor()[0] > 0.7]
+    peaks = [xy[xy[:, 1].argmax(), 0] for xy in outlines]
+    lengths = np.array([0.75, 1, 1.25]) * b * np.sqrt(16 / 3)
+    assert peaks == pytest.approx(lengths, rel=0.1)
 
 
 def test_coverage_and_quantiles_are_the_records(studied):

@@ -25,6 +25,9 @@ orthonormal basis U of their first q principal directions,
 what the neighbours do not vary in is shrunk towards them, and what they vary in is left alone. As the
 neighbours' mean is nearer to the centre than they are, this also shortens the code;
 ``keep_radius`` undoes that part, so that the effect of the correction is not that of shrinking.
+
+Too much of it makes copies: of Gaussian draws over 16,000 codes of photographs at 256 dimensions, moved
+with 16 neighbours and their radius kept, 99 of 100 were still new at s = 0.5 and 2 of 100 at s = 1.
 """
 
 __all__ = [

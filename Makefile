@@ -51,11 +51,11 @@ $(VENV)/.demo$(SYSTEM_SITE): $(VENV)/.python$(SYSTEM_SITE) pyproject.toml
 	@touch $@
 
 $(VENV)/.dev$(SYSTEM_SITE): $(VENV)/.demo$(SYSTEM_SITE)
-	$(PIP) -e '.[faces,fast,parquet,dev]' $(CONSTRAINTS)
+	$(PIP) -e '.[faces,fast,parquet,flow,dev]' $(CONSTRAINTS)
 	@touch $@
 
 $(VENV)/.bench$(SYSTEM_SITE): $(VENV)/.dev$(SYSTEM_SITE)
-	$(PIP) -e '.[faces,fast,parquet,dev,bench]' $(CONSTRAINTS)
+	$(PIP) -e '.[faces,fast,parquet,flow,dev,bench]' $(CONSTRAINTS)
 	@touch $@
 
 .PHONY: demo test check bench install clean

@@ -12,7 +12,8 @@ from latentshape.samplers import SAMPLERS, Sampler, load_sampler, make_sampler, 
 from latentshape.samplers.noise import SeededNoise, StreamNoise
 
 VARIANTS = [
-    *((name, {}) for name in SAMPLERS),
+    # The flow is trained; few steps make a law as good as many do.
+    *((name, {"max_steps": 60, "transforms": 2} if name == "flow" else {}) for name in SAMPLERS),
     ("cube", {"b": 1.5}),
     ("intervals", {"fact": 0.5}),
     ("gaussian", {"shrinkage": 0.3}),
@@ -21,6 +22,13 @@ VARIANTS = [
     ("pairwise-ellipse", {"components": 3}),
     ("pairwise-ellipse", {"components": 1}),
     ("pairwise-ellipse", {"fact": 1.0, "sigma": 2.2}),
+    ("pairwise-ellipse", {"components": 3, "method": "sequential"}),
+    ("pairwise-ellipse", {"coordinates": "original", "method": "sequential"}),
+    ("ellipsoid", {"radius": 1.0}),
+    ("ellipsoid", {"law": "uniform"}),
+    ("copula", {"coordinates": "original"}),
+    ("mixture", {"components": 3}),
+    ("neighbours", {"bandwidth": 0.2, "shrink": False}),
     ("training-codes", {"max_codes": 100}),
 ]
 IDS = ["-".join([name, *map(str, options)]) for name, options in VARIANTS]
@@ -39,9 +47,10 @@ def assert_moments(draws, sampler, errors=5.0):
     """Draws, in the coordinates of the stated law's axes, have its mean and covariance."""
     n = len(draws)
     values, vectors = np.linalg.eigh(sampler.cov_)
-    keep = values > 1e-9 * values[-1]
+    keep = values > 1e-4 * values[-1]
     centred = draws.astype(np.float64) - sampler.mean_
-    assert np.abs(centred @ vectors[:, ~keep]).max(initial=0.0) < 1e-3
+    flat = 1e-3 + 6 * np.sqrt(np.clip(values[~keep], 0, None))  # a ridge keeps what it says
+    assert (np.abs(centred @ vectors[:, ~keep]) < flat).all()
     white = centred @ vectors[:, keep] / np.sqrt(values[keep])
     k = white.shape[1]
     fourth = (white**4).mean(axis=0)
@@ -74,8 +83,10 @@ def test_both_ways_draw_from_one_law(name, options):
 @pytest.mark.parametrize("d", [1, 2, 5, 33, 256])
 def test_a_row_depends_on_its_seed_alone(name, options, d):
     if "components" in options:
-        options = {"components": min(options["components"], d)}
-    sampler = make_sampler(name, **options).fit(cloud(600, d))
+        options = options | {"components": min(options["components"], d)}
+    if name == "pairwise-ellipse" and options.get("coordinates") == "original":
+        d = min(d, 20)  # its sweeps cost the square of the dimension
+    sampler = make_sampler(name, **options).fit(cloud(max(600, 4 * d), d))
     seeds = np.random.default_rng(d).permutation(150)
     together = sampler.sample_at(range(150))
     assert np.array_equal(sampler.sample_at([7]), together[7:8])
@@ -133,7 +144,7 @@ def test_save_and_load_agree(name, options, tmp_path):
     assert np.array_equal(loaded.sample(7), sampler.sample(7))
     assert np.array_equal(loaded.sample_at(range(7)), sampler.sample_at(range(7)))
     assert np.array_equal(loaded.cov_, sampler.cov_)
-    if name in DENSITIES and "components" not in options:
+    if name in DENSITIES and not {"components", "method"} & options.keys():
         z = cloud(20)
         assert np.array_equal(loaded.log_prob(z), sampler.log_prob(z))
 
@@ -164,7 +175,12 @@ def test_singular_codes_are_drawn_on_their_span_or_refused(name, options):
     z = cloud()
     z[:, 2] = z[:, 1]
     z[:, 3] = 5.0
-    sampler = make_sampler(name, **options).fit(z)
+    sampler = make_sampler(name, **options)
+    if options.get("coordinates") == "original" and name == "pairwise-ellipse":
+        with pytest.raises(InputError, match="Components 1 and 2 are the same but for scale"):
+            sampler.fit(z)
+        return
+    sampler.fit(z)
     draws = sampler.sample(2000)
     assert np.isfinite(draws).all()
     assert_moments(draws, sampler, errors=6)
@@ -176,7 +192,9 @@ def test_singular_codes_are_drawn_on_their_span_or_refused(name, options):
 @pytest.mark.parametrize("name", DENSITIES)
 @pytest.mark.parametrize("d", [1, 2])
 def test_density_integrates_to_one(name, d):
-    sampler = make_sampler(name).fit(cloud(2000, d))
+    # A kernel density costs as many terms as it has codes, at each point.
+    options = {"max_steps": 100} if name == "flow" else {}
+    sampler = make_sampler(name, **options).fit(cloud(200 if name == "neighbours" else 2000, d))
     half = 8 * np.sqrt(np.diag(sampler.cov_).max())
     line = np.linspace(-half, half, 2001 if d == 1 else 801)
     mesh = np.stack(np.meshgrid(*[line] * d, indexing="ij"), axis=-1).reshape(-1, d)
@@ -186,7 +204,7 @@ def test_density_integrates_to_one(name, d):
 
 @pytest.mark.parametrize("name", DENSITIES)
 def test_the_own_law_scores_its_draws_finitely(name):
-    sampler = make_sampler(name).fit(cloud())
+    sampler = make_sampler(name, **({"max_steps": 60} if name == "flow" else {})).fit(cloud())
     inside = sampler.sample_at(range(500)).astype(np.float64)
     inside = sampler.mean_ + (inside - sampler.mean_) * (1 - 1e-6)  # off the rounded border
     assert np.isfinite(sampler.score(inside))
@@ -342,11 +360,15 @@ def test_equal_codes_are_refused_by_elliptical():
         make_sampler("elliptical").fit(np.ones((10, 3)))
 
 
-@pytest.mark.parametrize("name", ["elliptical", "training-codes"])
-def test_no_density_says_so(name):
-    assert not sampler_class(name).has_density
+def test_no_density_says_so():
+    assert not sampler_class("training-codes").has_density
     with pytest.raises(InputError, match="has no density"):
-        make_sampler(name).fit(cloud()).log_prob(cloud())
+        make_sampler("training-codes").fit(cloud()).log_prob(cloud())
+
+
+def test_laws_that_repeat_codes_are_baselines_and_no_others():
+    baselines = {name for name in SAMPLERS if sampler_class(name).baseline}
+    assert baselines == {"neighbours", "training-codes"}
 
 
 def test_flat_laws_have_no_density():

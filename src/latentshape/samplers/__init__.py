@@ -23,8 +23,13 @@ SAMPLERS: dict[str, str] = {
     "centred": "latentshape.samplers.gaussian:Centred",
     "diagonal": "latentshape.samplers.gaussian:Diagonal",
     "gaussian": "latentshape.samplers.gaussian:Gaussian",
+    "ellipsoid": "latentshape.samplers.ellipsoid:Ellipsoid",
     "pairwise-ellipse": "latentshape.samplers.pairwise:PairwiseEllipse",
     "elliptical": "latentshape.samplers.elliptical:Elliptical",
+    "copula": "latentshape.samplers.copula:Copula",
+    "mixture": "latentshape.samplers.mixture:Mixture",
+    "flow": "latentshape.flows:Flow",
+    "neighbours": "latentshape.samplers.neighbours:Neighbours",
     "training-codes": "latentshape.samplers.codes:TrainingCodes",
 }
 """Name of each sampler and where its class lives, from the plainest law to the codes themselves."""
@@ -39,7 +44,7 @@ def sampler_class(name: str) -> "type[Sampler]":
             ...
         latentshape.errors.InputError: No sampler is called 'gausian'; did you mean 'gaussian'?
         There are: cube, intervals, standard-normal, zero-mean, centred, diagonal, gaussian,
-        pairwise-ellipse, elliptical, training-codes.
+        ellipsoid, pairwise-ellipse, elliptical, copula, mixture, flow, neighbours, training-codes.
     """
     if name not in SAMPLERS:
         raise InputError(f"No sampler is called {name!r}{suggestion(name, SAMPLERS)}")

@@ -74,6 +74,7 @@ class Neighbours(Sampler):
         "remembers what it has seen."
     )
     has_density: ClassVar[bool] = True
+    baseline: ClassVar[bool] = True
 
     bandwidth_: float
     center_: np.ndarray

@@ -21,6 +21,7 @@ from latentshape.errors import InputError
 from latentshape.shape.moments import Moments, singular_why
 
 _FLOAT32_CONDITION = 1e3
+_ROWS = 1024  # that stay in cache from one step to the next
 
 
 class Whitening:
@@ -61,14 +62,17 @@ class Whitening:
         """Whiten a block of codes (rows, d), in float32 or float64."""
         dtype = np.dtype(np.float64) if self._wide else block.dtype
         near = self.mean.astype(block.dtype)
-        centred = np.subtract(block, near, dtype=dtype, order="C")
-        # W is upper triangular, and half of a triangular product need not be formed. BLAS counts in
-        # columns: y' = W' x', in the place of x'.
+        rest = ((self.mean - near) @ self.matrix).astype(dtype)
+        # W is upper triangular, and half of a triangular product need not be formed.
         multiply = linalg.get_blas_funcs("trmm", dtype=dtype)
-        y = multiply(1.0, self._in(dtype).T, centred.T, lower=1, overwrite_b=1).T
-        rest = (self.mean - near) @ self.matrix
-        if rest.any():
-            y -= rest.astype(dtype)
+        y = np.empty(block.shape, dtype=dtype)
+        for start in range(0, len(y), _ROWS):
+            x = y[start : start + _ROWS]
+            np.subtract(block[start : start + _ROWS], near, out=x, dtype=dtype)
+            # BLAS counts in columns: y' = W' x', in the place of x'.
+            multiply(1.0, self._in(dtype).T, x.T, lower=1, overwrite_b=1)
+            if rest.any():
+                x -= rest
         return y
 
     def _in(self, dtype: np.dtype) -> np.ndarray:

@@ -95,6 +95,32 @@ def test_the_law_has_a_covariance_even_where_the_tail_has_none():
     assert np.linalg.eigvalsh(sampler.cov_).min() > 0
 
 
+def test_the_stated_covariance_is_that_of_the_radii():
+    """Against the mean of the squared radii at evenly spaced shares."""
+    sampler = Elliptical().fit(t_codes(3000, 5, nu=8.0)[0])
+    shares = (np.arange(2_000_000) + 0.5) / 2_000_000
+    squares = np.exp(2 * sampler._bends()(stats.norm.ppf(shares)[:, None]))
+    wanted = squares.mean() / 5 * sampler.factor_ @ sampler.factor_.T
+    assert np.allclose(sampler.cov_, wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["few values", "Cauchy", "on a sphere", "half of them equal"])
+def test_odd_radii_have_a_law(kind):
+    rng = np.random.default_rng(0)
+    z = rng.standard_normal((500, 2))
+    z = {
+        "few values": rng.integers(0, 3, (500, 2)),
+        "Cauchy": rng.standard_cauchy((500, 2)),
+        "on a sphere": z / np.linalg.norm(z, axis=1)[:, None],
+        "half of them equal": np.where(np.arange(500)[:, None] < 250, z, z[:1]),
+    }[kind]
+    sampler = Elliptical().fit(z)
+    assert np.isfinite(sampler.sample(1000)).all()
+    assert np.isfinite(sampler.cov_).all()
+    assert np.isfinite(sampler.log_prob(z)).all()
+    assert (np.diff(sampler.log_radii_) > 0).all()
+
+
 def test_just_more_codes_than_dimensions_are_enough():
     sampler = Elliptical().fit(np.random.default_rng(0).standard_normal((6, 5)))
     assert np.isfinite(sampler.sample(100)).all()

@@ -115,7 +115,7 @@ class Copula(Sampler):
                 f"Sampler {self.name!r} needs codes that vary, got {moments.n} equal codes; "
                 "check the encoder."
             )
-        self.margins_, self.scores_ = _margins(self._coordinates(_subset(z)), std)
+        self.margins_, self.scores_ = _margins(self._few(z), std)
         bends = self._bends()
         if self.coordinates == "pca":
             self.factor_ = np.ones(moments.d)
@@ -137,6 +137,18 @@ class Copula(Sampler):
     def _coordinates(self, block: np.ndarray) -> np.ndarray:
         centred = block - self.center_
         return centred if self.coordinates == "original" else centred @ self.axes_.T
+
+    def _few(self, z: np.ndarray) -> np.ndarray:
+        """Coordinates of at most `_MARGIN_CODES` codes, float32: they lie about zero."""
+        if len(z) > _MARGIN_CODES:
+            rng = np.random.Generator(np.random.PCG64(0))
+            z = np.asarray(z[np.sort(rng.choice(len(z), _MARGIN_CODES, replace=False))])
+        y = np.empty(z.shape, dtype=np.float32)
+        start = 0
+        for block in row_blocks(z):
+            y[start : start + len(block)] = self._coordinates(block)
+            start += len(block)
+        return y
 
     def _normal_scores(self, z: np.ndarray, varying: np.ndarray) -> Iterator[np.ndarray]:
         bends = self._bends()
@@ -165,14 +177,6 @@ class Copula(Sampler):
             )
         scores, slopes = self._bends().straighten(self._coordinates(block))
         return log_normal(scores, self.factor_) - np.log(slopes).sum(axis=1)
-
-
-def _subset(z: np.ndarray) -> np.ndarray:
-    """At most `_MARGIN_CODES` rows."""
-    if len(z) <= _MARGIN_CODES:
-        return np.asarray(z)
-    rng = np.random.Generator(np.random.PCG64(0))
-    return np.asarray(z[np.sort(rng.choice(len(z), _MARGIN_CODES, replace=False))])
 
 
 def _margins(y: np.ndarray, std: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,8 @@ with the smooth law f of the radius that `RadiusLaw` fits to :math:`|A^{-1}(z - 
 (their own quantiles, continued as the multivariate t fitted to them does). Its quantile function is
 tabulated once, log radius against normal score, and what is drawn and what the density says is the
 law of the table. Beyond the score that one code in a hundred samples of this size would pass, the
-logarithm goes on as a straight line, so that mean and covariance exist whatever the tail.
+logarithm goes on as a straight line, no steeper than 1/2, so that mean and covariance exist whatever
+the tail.
 
 A Gaussian is elliptical with chi-distributed radii; heavy or thin tails of the radius, which no pair
 of components shows, are kept here.
@@ -33,6 +34,7 @@ from latentshape.shape.radius_law import RadiusLaw
 
 _KNOTS = 4097
 _LOWEST_SCORE = -8.2
+_STEEPEST = 0.5
 
 
 @final
@@ -85,8 +87,10 @@ class Elliptical(Sampler):
         law = RadiusLaw(_radii(z, moments.mean, self.factor_), rank)
         highest = -special.ndtri(0.01 / moments.n)
         scores = np.linspace(_LOWEST_SCORE, highest, _KNOTS)
-        self.log_radii_ = np.log(law.quantile(special.ndtr(scores)))[None]
-        self.scores_ = np.array([scores[0], scores[1] - scores[0]])
+        step = scores[1] - scores[0]
+        log_radii = np.log(law.quantile(special.ndtr(scores)))
+        log_radii[-1] = min(log_radii[-1], log_radii[-2] + _STEEPEST * step)
+        self.log_radii_, self.scores_ = log_radii[None], np.array([scores[0], step])
         square = _mean_square(self._bends())
         self.mean_, self.cov_ = moments.mean, square / rank * (self.factor_ @ self.factor_.T)
 
@@ -132,9 +136,13 @@ def _radii(z: np.ndarray, mean: np.ndarray, factor: np.ndarray) -> np.ndarray:
 
 def _mean_square(bends: Bends) -> float:
     """E exp(2 q(s)) for the one map of `bends`: q = a + b s piece by piece."""
-    values = bends.values[0]
-    b = np.diff(values) / bends.step
-    a = values[:-1] - b * bends.knots[:-1]
-    edges = np.concatenate([[-np.inf], bends.knots[1:-1], [np.inf]])
-    share = special.ndtr(edges[1:] - 2 * b) - special.ndtr(edges[:-1] - 2 * b)
-    return float(np.exp(2 * a + 2 * b * b) @ share)
+    values, knots = bends.values[0], bends.knots
+    # By five points a piece, for the closed form overflows where q is steep ...
+    points, weights = np.polynomial.legendre.leggauss(5)
+    scores = knots[:-1, None] + bends.step * (points + 1) / 2
+    inside = 2 * bends(scores.reshape(-1, 1)) - 0.5 * scores.reshape(-1, 1) ** 2
+    body = np.exp(inside).reshape(scores.shape) @ weights * bends.step / 2 / np.sqrt(2 * np.pi)
+    # ... which beyond the last knot it is not. Below the first lies nothing that counts.
+    b = (values[-1] - values[-2]) / bends.step
+    tail = np.exp(2 * (values[-1] - b * knots[-1]) + 2 * b * b) * special.ndtr(2 * b - knots[-1])
+    return float(body.sum() + tail)

@@ -330,6 +330,7 @@ class _Simulated:
             workers=workers,
             progress=progress,
         )
+        self._classifier = None  # has judged, and holds codes of its own
         return null, dict(zip(self.names, observed)), dict(zip(self.names, controlled))
 
 

@@ -58,6 +58,7 @@ class GaussianControl:
             rows = min(BLOCK_ROWS, self.n - start)
             noise = rng.standard_normal((rows, self._factor.shape[1]), dtype=np.float32)
             block = noise @ self._factor.T
+            del noise  # while others work on the block
             block += self._mean
             if keep:
                 drawn.append(block)

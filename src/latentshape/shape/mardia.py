@@ -233,7 +233,8 @@ def mardia_stream(
     whiten = _ExactWhitening(read, moments)
 
     def read_whitened() -> Iterable[np.ndarray]:
-        return map(whiten, read())
+        # In the pieces in which they are used: every worker has its own.
+        return (whiten(part) for block in read() for part in row_blocks(block, _TENSOR_ROWS))
 
     radii = _FourthPowers()
     if _pairs_are_cheaper(n, d) and 4 * n * d <= _KEPT_BYTES:

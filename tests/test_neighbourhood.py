@@ -204,8 +204,8 @@ def test_the_correction_goes_with_every_affine_map(keep_radius, components):
 def test_full_strength_lands_on_the_flat_and_half_strength_half_way(metric):
     z, x = cloud(2000), cloud(25, seed=1)
     near = nearest_codes(x, z, 4, metric=metric)
-    whole = towards_neighbours(x, z, 4, 1.0, metric=metric)
-    half = towards_neighbours(x, z, 4, 0.5, metric=metric)
+    whole = towards_neighbours(x, z, 4, 1.0, components=3, metric=metric)
+    half = towards_neighbours(x, z, 4, 0.5, components=3, metric=metric)
     assert half == pytest.approx((x + whole) / 2, rel=1e-9)
     precision = np.eye(8) if metric == "euclidean" else np.linalg.inv(np.cov(z.T))
     root = np.linalg.cholesky(precision)  # |v root| is the length of v in this metric
@@ -297,3 +297,10 @@ def test_what_cannot_be_answered_is_said():
         towards_neighbours(x, z, k=5, components=5)
     with pytest.raises(InputError, match="No metric"):
         towards_neighbours(x, z, 5, 0.0, metric="cosine")
+
+
+def test_a_sixteenth_of_the_dimensions_is_left_alone_unless_said_otherwise():
+    for d, q in ((1, 1), (8, 1), (40, 2), (256, 15)):
+        z, x = cloud(300, d=d), cloud(5, d=d, seed=1)
+        usual = towards_neighbours(x, z, 16, 1.0)
+        assert np.array_equal(usual, towards_neighbours(x, z, 16, 1.0, components=q)), d

@@ -344,7 +344,8 @@ def towards_neighbours(
         k: Number of neighbours, from 2 to n.
         strength: s, from 0 (codes come back as they are, bit by bit) to 1 (onto the flat).
         components: q, how many of the neighbours' principal directions are left alone, from 0 (s = 1
-            gives the neighbours' mean) to k - 1; None for all in which they vary.
+            gives the neighbours' mean) to k - 1; None for d / 16 of them, at least one: in few
+            dimensions neighbours vary in all directions, and leaving all alone would change nothing.
         keep_radius: Scale the result about the mean of z to the length (of this metric) the code had.
         metric: "euclidean" or "mahalanobis".
         moments: Moments of z, if they are known already.
@@ -362,7 +363,7 @@ def towards_neighbours(
     z = check_codes(z, min_samples=2, finite=False)
     drawn = check_codes(drawn, name="drawn", min_samples=1, latent_dim=z.shape[1])
     k = check_count(k, name="k", minimum=2, maximum=len(z))
-    q = k - 1
+    q = min(k - 1, max(1, z.shape[1] // 16))
     if components is not None:
         q = check_count(components, name="components", minimum=0, maximum=k - 1)
     mahalanobis = _is_mahalanobis(metric)

@@ -369,7 +369,7 @@ def walk_run(
         run: With a model and codes.
         kind: From `latentshape.walks.WALKS`.
         out: Folder, made if it is not there.
-        options: Of the kind.
+        options: Of the kind; and ``law``, a sampler with a density, for a morph that follows it.
         ends: For a morph two, for a grid four places: ids of the run's images, picture files, or
             ``.npy`` files of one code each.
         animation: ``gif``, ``webp``, ``mp4`` or None.
@@ -397,6 +397,8 @@ def walk_run(
             )
         places = np.stack([_place(run, model, end) for end in ends])
         options |= dict(zip(wanted, places)) if kind == "morph" else {"corners": places}
+    if "law" in options:
+        options["log_prob"] = fitted(run, str(options.pop("law"))).log_prob
     moments = Moments.of(z)
     walk = make_walk(kind, z, moments, **options)
     pixels = decode_pixels(model, walk.codes)

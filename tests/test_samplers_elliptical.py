@@ -93,6 +93,11 @@ def test_the_law_has_a_covariance_even_where_the_tail_has_none():
     sampler = Elliptical().fit(z)
     assert np.isfinite(sampler.cov_).all()
     assert np.linalg.eigvalsh(sampler.cov_).min() > 0
+    # What goes on beyond the codes is a lognormal radius, not this tail: ten scores on, exp(5).
+    first, step = sampler.scores_
+    knots = sampler.log_radii_.shape[1]
+    beyond = first + step * (knots - 1) + np.array([[0.0], [10.0]])
+    assert np.ptp(sampler._bends()(beyond)) == pytest.approx(5.0)
 
 
 def test_the_stated_covariance_is_that_of_the_radii():

@@ -34,6 +34,7 @@ bench: $(VENV)/.bench$(SYSTEM_SITE)
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/shape.py
+	$(BIN)/python benchmarks/samplers.py
 
 install: $(VENV)/.demo$(SYSTEM_SITE)
 

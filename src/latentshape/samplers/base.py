@@ -14,6 +14,7 @@ fixed size, the last one padded, in float64, and rounded to float32 at the end.
 
 __all__ = ["Sampler"]
 
+import functools
 import hashlib
 import json
 import os
@@ -26,7 +27,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from latentshape import __version__
 from latentshape._checks import (
@@ -116,7 +117,7 @@ class Sampler(BaseEstimator, ABC):
             return codes
         workers = check_count((os.cpu_count() or 1) if workers is None else workers, name="workers")
         # Each worker has a BLAS thread of its own; more of them would stand in one another's way.
-        with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
+        with _blas().limit(limits=1), ThreadPoolExecutor(workers) as pool:
             for done in [pool.submit(fill, start) for start in starts]:
                 done.result()
         return codes
@@ -204,6 +205,12 @@ class Sampler(BaseEstimator, ABC):
 
     def _stem(self, path: Path) -> Path:
         return path / self.name if path.is_dir() else path
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries of this process; looking for them takes as long as a thousand draws."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _with_suffix(stem: Path, suffix: str) -> Path:

@@ -52,6 +52,7 @@ from threadpoolctl import threadpool_limits
 from latentshape._checks import row_blocks
 from latentshape.shape.battery import LEVEL, false_alarms
 from latentshape.shape.bhep import BHEPFeatures, bhep, henze_zirkler_beta
+from latentshape.shape.compiled import compiled_loops
 from latentshape.shape.components import fit_gaussians, number_distributions
 from latentshape.shape.density import density
 from latentshape.shape.doornik_hansen import DoornikHansenSums, doornik_hansen
@@ -653,6 +654,7 @@ def child(part: str, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run(small, known(small))  # imports, and buffers that BLAS keeps
+        compiled_loops(None, worth=True)
     moments = known(z)
     names, times, peaks = ["first part"], [0.0], []
     with threadpool_limits(None if part == "deep" else 1), ResidentGrowth() as memory:

@@ -116,22 +116,50 @@ def test_loops_are_taken_where_they_are_worth_it_or_asked_for(monkeypatch):
         compiled.compiled_loops(True, worth=False)
 
 
-def test_memory_is_given_back_only_where_the_c_library_knows_how(monkeypatch):
-    asked = []
+class Asked:
+    """A function of the C library that notes what it is called with."""
 
-    class Trim:
-        def __call__(self, pad):
-            asked.append(pad)
+    def __init__(self):
+        self.calls = []
 
+    def __call__(self, *words):
+        self.calls.append(words)
+
+
+@pytest.fixture
+def library(monkeypatch):
     class Library:
-        malloc_trim = Trim()
+        malloc_trim, mallopt = Asked(), Asked()
 
-    memory._trim.cache_clear()
+    memory._glibc.cache_clear()
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Library)
+    yield Library
+    memory._glibc.cache_clear()
+
+
+def test_memory_is_given_back(library):
     memory.give_back()
-    assert asked == [0]
-    memory._trim.cache_clear()
+    assert library.malloc_trim.calls == [(0,)]
+
+
+def test_limits_are_put_back_also_after_an_error(library):
+    within = {}
+
+    def fail():
+        within.update(library.mallopt.calls)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), memory.little_kept():
+        fail()
+    assert within
+    after = dict(library.mallopt.calls)  # the last word on each
+    assert after.keys() == within.keys()
+    assert all(after[name] > within[name] for name in within)
+
+
+def test_another_c_library_is_left_alone(monkeypatch, library):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
     memory.give_back()
-    assert asked == [0]
-    memory._trim.cache_clear()
+    with memory.little_kept():
+        pass
+    assert library.malloc_trim.calls == library.mallopt.calls == []

@@ -11,6 +11,7 @@ __all__ = ["measure"]
 import math
 import os
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from latentshape.shape.correlation import (
     upper,
 )
 from latentshape.shape.ellipses import PairCoverage, expected_coverage
+from latentshape.shape.memory import little_kept
 from latentshape.shape.moments import Moments, PowerSums, normal_errors, singular_why
 from latentshape.shape.pca import PCA
 from latentshape.shape.radius import (
@@ -94,7 +96,7 @@ def measure(
         (1.9, 0)
     """
     # Two BLAS threads gain nothing on these products, and on a busy machine they wait for each other.
-    with threadpool_limits(1):
+    with threadpool_limits(1), little_kept() if deep else nullcontext():
         return _measure(z, seed, held_out, deep, folder, workers, progress, stage)
 
 

@@ -9,6 +9,7 @@ draws the README's picture and fills its table; no other data may be shown.
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from latentshape import RunFolder
 from latentshape.files import read_json
 from latentshape.images import save_png
 from latentshape.report import cell, ordered, seconds
+from latentshape.report import table as record_table
 from latentshape.shape.battery import TOLERANCES
 
 HERE = Path(__file__).parent
@@ -277,6 +279,47 @@ def _slabs(origin: dict[str, Any], n: int) -> list[str]:
     ]
 
 
+def strips(run: RunFolder, columns: int = 12) -> None:
+    """``strips-<preset>.png``: a line of pictures for every sampler, from the run's own sheets."""
+    from PIL import Image
+
+    from latentshape.sampling_plots import save_strips
+
+    side, rows = run.config().data.size, []
+    for name in ordered(read_json(run.scorecard_path)["rows"]):
+        path = run.samples_path / f"{name}.png"
+        if path.exists():
+            sheet = np.asarray(Image.open(path).convert("RGB"))
+            tiles = [
+                sheet[top : top + side, left : left + side]
+                for top in range(0, sheet.shape[0], side + 2)
+                for left in range(0, sheet.shape[1], side + 2)
+            ]
+            rows.append((name, np.stack(tiles[:columns])))
+    save_strips(rows, HERE / f"strips-{run.config().preset}.png")
+
+
+def experiments(run: RunFolder) -> str:
+    """Tables of the experiments of ``latentshape series`` that were run."""
+    parts = []
+    for path in sorted(run.series_path.glob("*.json")):
+        record = read_json(path)
+        columns, cells = record_table(record["rows"])
+        parts += [
+            f"**{path.stem}.** {record['question']}",
+            "",
+            "| " + " | ".join(columns) + " |",
+            "|---" * len(columns) + "|",
+            *("| " + " | ".join(row) + " |" for row in cells),
+            "",
+        ]
+        protocol = record["protocol"]
+    if not parts:
+        return "Not run yet: `latentshape series --run RUN`."
+    return "\n".join([*parts, f"n = {protocol['n']} pictures a row, seed {protocol['seed']}; judged against "
+                      f"{protocol['reference']}."])  # fmt: skip
+
+
 def series(run: RunFolder) -> str:
     """What the published experiments found on CelebA beside what this run's codes show."""
     shape = read_json(run.shape_path)
@@ -361,7 +404,14 @@ def main() -> None:
         fill(HERE / "results.md", f"<!-- cloud: {preset} -->", cloud(run))
         if preset == "celeba-64":
             fill(HERE / "results.md", "<!-- series -->", series(run))
-        if read_json(run.dataset_path)["kind"] == "faces":
+        fill(HERE / "results.md", f"<!-- experiments: {preset} -->", experiments(run))
+        kind = read_json(run.dataset_path)["kind"]
+        if kind in ("faces", "mnist"):  # whose pictures may be passed on
+            strips(run)
+        if kind == "faces":
+            for name in ("truncation", "pairwise-draws"):
+                if (run.series_path / f"{name}.png").exists():
+                    shutil.copy(run.series_path / f"{name}.png", HERE / f"{name}.png")
             save_png(HERE / "faces.png", picture(run))
             fill(
                 HERE.parent / "README.md",

@@ -3,13 +3,14 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
+from latentshape import sampling_plots
 from latentshape.cli import main
 from latentshape.errors import InputError
 from latentshape.experiments import EXPERIMENTS, run_series, sampling
 from latentshape.experiments.bench import QUICK, Bench
 from latentshape.files import write_json
+from latentshape.plots import figure
 from latentshape.report import write_report
 from latentshape.samplers import make_sampler
 from latentshape.shape import Moments, mahalanobis_squared
@@ -73,15 +74,27 @@ def test_a_row_is_of_the_very_draws_that_it_names(few, copy):
     assert record["rows"][-1]["within_cloud"] == pytest.approx((radii**2 <= limit).mean())
 
 
-def test_strips_show_the_settings_in_the_order_of_the_rows(few, copy):
+def test_strips_show_the_settings_in_the_order_of_the_rows(few, copy, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(sampling_plots, "save_strips", lambda rows, path: drawn.update(rows=rows))
     bench = Bench(copy)
     record = sampling.intervals(bench)
-    sheet = np.asarray(Image.open(copy.series_path / "intervals.png"))
-    assert sheet.shape[:2] == (2 * 34 - 2, 5 * 34 - 2)
+    assert [label for label, _ in drawn["rows"]] == ["fact = 0.5", "fact = 1.5"]
     assert [row["fact"] for row in record["rows"]] == [0.5, 1.5]
     z = make_sampler("intervals", fact=1.5).fit(bench.z).sample(8, seed=0)[:5]
     nearest = z[np.argmin(mahalanobis_squared(z, Moments.of(bench.z)))]
-    assert np.array_equal(sheet[34:66, :32], bench.pictures(nearest[None])[0])
+    assert np.array_equal(drawn["rows"][1][1][0], bench.pictures(nearest[None])[0])
+
+
+def test_a_strip_holds_its_pictures_pixel_by_pixel():
+    _, axes = figure()
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), np.uint8)
+    ax = sampling_plots.strips(axes[0, 0], [("one", pixels[:3]), ("two", pixels[3:])])
+    sheet = ax.images[0].get_array()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "two"]
+    assert np.array_equal(sheet[:8, 10:18], pixels[1])
+    assert np.array_equal(sheet[14:22, 10:18], pixels[4])
+    assert (sheet[14:22, 20:] == 255).all()
 
 
 def test_colder_draws_lie_nearer_to_the_centre(few, copy):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from latentshape.images import grid
 from latentshape.plots import CODES, CONTROL, LAW, ORIGIN, figure, save, styled
 from latentshape.samplers import make_sampler
 from latentshape.shape import PCA, Moments, confidence_ellipse
@@ -14,7 +15,8 @@ from latentshape.shape import PCA, Moments, confidence_ellipse
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draws_in_plane", "draws_over_codes", "fidelity_diversity", "save_truncation"]
+__all__ = ["draws_in_plane", "draws_over_codes", "fidelity_diversity", "save_strips",
+           "save_truncation", "strips"]  # fmt: skip
 
 #: Codes and draws in a scatter picture.
 SCATTERED = 4000
@@ -123,6 +125,45 @@ def fidelity_diversity(
                 markerfacecolor="white", label=row["sampler"])  # fmt: skip
     ax.set(xlabel=f"{x} (diversity)", ylabel=f"{y} (fidelity)")
     return ax
+
+
+@styled
+def strips(ax: Axes, rows: list[tuple[str, np.ndarray]], gap: int = 2) -> Axes:
+    """Lines of pictures, each with its name at the left.
+
+    Args:
+        ax: Where to draw.
+        rows: Name and pixels (k, h, w, c) uint8 of each line; all pictures of one size.
+        gap: Pixels between pictures; between lines three times as many.
+    """
+    height, width = rows[0][1].shape[1:3]
+    longest = max(len(pixels) for _, pixels in rows)
+    pitch = height + 3 * gap
+    sheet = np.full((len(rows) * pitch - 3 * gap, longest * (width + gap) - gap, 3), 255, np.uint8)
+    for line, (_, pixels) in enumerate(rows):
+        shown = grid(pixels, columns=len(pixels), gap=gap)
+        sheet[line * pitch : line * pitch + height, : shown.shape[1]] = shown
+    ax.imshow(sheet, interpolation="antialiased")
+    ax.set_yticks(
+        [line * pitch + height / 2 for line in range(len(rows))], [name for name, _ in rows]
+    )
+    ax.tick_params(length=0, labelsize=8)
+    ax.set_xticks([])
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    return ax
+
+
+def save_strips(rows: list[tuple[str, np.ndarray]], path: Path) -> Path:
+    """`strips` as a PNG, in about the pixels that the pictures have."""
+    height, width = rows[0][1].shape[1:3]
+    longest = max(len(pixels) for _, pixels in rows)
+    shown = 6.0  # inches of pictures beside 1.4 of names
+    line = shown * (height + 6) / (longest * (width + 2))
+    made, axes = figure(1, 1, width=shown + 1.4, height=max(0.5, line * len(rows)))
+    strips(axes[0, 0], rows)
+    save(made, path)
+    return path
 
 
 def save_truncation(record: dict[str, Any], path: Path) -> Path:

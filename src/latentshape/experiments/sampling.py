@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from latentshape.experiments.bench import Bench
-from latentshape.images import grid, save_png
 from latentshape.progress import bar
 from latentshape.shape import Moments, mahalanobis_squared
 
@@ -43,10 +42,12 @@ def _row(bench: Bench, moments: Moments, z: np.ndarray, **options: Any) -> dict[
     }
 
 
-def _strips(bench: Bench, name: str, codes: Iterable[np.ndarray]) -> None:
-    """One line of pictures per setting, in the order of the rows."""
-    pictures = [bench.pictures(z) for z in codes]
-    save_png(bench.folder / f"{name}.png", grid(np.concatenate(pictures), columns=STRIP))
+def _strips(bench: Bench, name: str, codes: Iterable[tuple[str, np.ndarray]]) -> None:
+    """One line of pictures per setting, under its name, in the order of the rows."""
+    from latentshape import sampling_plots as plots
+
+    rows = [(label, bench.pictures(z)) for label, z in codes]
+    plots.save_strips(rows, bench.folder / f"{name}.png")
 
 
 def cubes(bench: Bench) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def cubes(bench: Bench) -> dict[str, Any]:
         row = _row(bench, moments, z, b=b)
         row["within_cloud"] = float((mahalanobis_squared(z, moments) <= within).mean())
         rows.append(row)
-        strips.append(z[:STRIP])
+        strips.append((f"b = {b:g}", z[:STRIP]))
     _strips(bench, "cubes", strips)
     return {"question": _question(cubes), "within_cloud": "share inside the codes' 99 % radius",
             "rows": rows}  # fmt: skip
@@ -73,7 +74,8 @@ def intervals(bench: Bench) -> dict[str, Any]:
         z = bench.fitted("intervals", fact=fact).sample(bench.judge.n, seed=bench.seed)
         rows.append(_row(bench, moments, z, fact=fact))
         shown = z[:STRIP]
-        strips.append(shown[np.argsort(mahalanobis_squared(shown, moments))])
+        order = np.argsort(mahalanobis_squared(shown, moments))
+        strips.append((f"fact = {fact:g}", shown[order]))
     _strips(bench, "intervals", strips)
     return {"question": _question(intervals),
             "order": "in each strip, outwards from the centre", "rows": rows}  # fmt: skip
@@ -87,9 +89,7 @@ def pairwise(bench: Bench) -> dict[str, Any]:
     d = moments.d
     rows, strips = [], []
     settings: list[dict[str, Any]] = [
-        {"components": k, "fact": fact}
-        for k in scaled_components(d)
-        for fact in FACTS
+        {"components": k, "fact": fact} for k in scaled_components(d) for fact in FACTS
     ]
     settings += [{"fact": 0.7}, {"fact": 0.7, "coordinates": "original", "method": "sequential"}]
     settings += [
@@ -101,11 +101,22 @@ def pairwise(bench: Bench) -> dict[str, Any]:
         sampler = bench.fitted("pairwise-ellipse", **options)
         z = sampler.sample(bench.judge.n, seed=bench.seed)
         rows.append(_row(bench, moments, z, **options))
-        strips.append(sampler.sample_at(range(bench.seed, bench.seed + STRIP)))
+        shown = sampler.sample_at(range(bench.seed, bench.seed + STRIP))
+        strips.append((_label(options, d), shown))
     _strips(bench, "pairwise", strips)
     if d > 1:
         plots.draws_over_codes(bench.z, moments, bench.folder / "pairwise-draws.png", bench.seed)
     return {"question": _question(pairwise), "rows": rows}
+
+
+def _label(options: dict[str, Any], d: int) -> str:
+    """A setting of the pairwise ellipses in few words."""
+    words = [f"K = {options.get('components', d)}, fact {options['fact']:g}"]
+    if options.get("coordinates") == "original":
+        words.append("original axes")
+    elif "method" in options:
+        words.append(options["method"])
+    return "\n".join(words)
 
 
 def scaled_components(d: int) -> list[int]:
@@ -156,7 +167,7 @@ def correction(bench: Bench) -> dict[str, Any]:
         row = _row(bench, moments, z, strength=strength)
         nearest = float(np.median(nearest_codes(z, bench.z, 1).distances))
         rows.append({**row, "nearest_over_held_out": nearest / yardstick})
-        strips.append(z[:STRIP])
+        strips.append((f"strength {strength:g}", z[:STRIP]))
     _strips(bench, "correction", strips)
     return {"question": _question(correction), "rows": rows}
 

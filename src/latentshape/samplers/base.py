@@ -18,6 +18,7 @@ import functools
 import hashlib
 import json
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -89,7 +90,9 @@ class Sampler(BaseEstimator, ABC):
         for learnt in [key for key in vars(self) if key.endswith("_")]:
             delattr(self, learnt)
         z = check_codes(z)
-        self._fit(z)
+        # Fits are many small products: two threads of BLAS take three times as long over them as one.
+        with _threads().limit(limits=1):
+            self._fit(z)
         self.latent_dim_ = int(z.shape[1])
         return self
 
@@ -117,7 +120,7 @@ class Sampler(BaseEstimator, ABC):
             return codes
         workers = check_count((os.cpu_count() or 1) if workers is None else workers, name="workers")
         # Each worker has a BLAS thread of its own; more of them would stand in one another's way.
-        with _blas().limit(limits=1), ThreadPoolExecutor(workers) as pool:
+        with _threads().limit(limits=1), ThreadPoolExecutor(workers) as pool:
             for done in [pool.submit(fill, start) for start in starts]:
                 done.result()
         return codes
@@ -207,10 +210,15 @@ class Sampler(BaseEstimator, ABC):
         return path / self.name if path.is_dir() else path
 
 
+def _threads() -> ThreadpoolController:
+    """BLAS and OpenMP of this process."""
+    return _found("torch" in sys.modules)
+
+
 @functools.cache
-def _blas() -> ThreadpoolController:
-    """The BLAS libraries of this process; looking for them takes as long as a thousand draws."""
-    return ThreadpoolController().select(user_api="blas")
+def _found(with_torch: bool) -> ThreadpoolController:
+    """Looked for once, and again when torch has brought its own: it takes as long as a thousand draws."""
+    return ThreadpoolController()
 
 
 def _with_suffix(stem: Path, suffix: str) -> Path:

@@ -314,9 +314,9 @@ def _uniform(noise: Noise, k: int, f: float, cdf: np.ndarray, low_share: float) 
     largest = np.where(low, f / np.sqrt(2) * place ** (1 / k), f * np.sqrt(1 - v))
     others = np.where(low, largest, f * np.sqrt(v))
     u = noise.uniform(k)
-    u *= 2
-    u -= 1
-    u *= others[:, None].astype(u.dtype)
+    half = others[:, None].astype(u.dtype)
+    u *= 2 * half
+    u -= half
     index = np.minimum((which * k).astype(np.intp), k - 1)
     u[np.arange(len(u)), index] = np.where(sign < 0.5, -largest, largest)
     return u

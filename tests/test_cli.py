@@ -63,9 +63,10 @@ def test_a_dry_run_prints_the_config_and_does_nothing(preset, capsys, tmp_path, 
 
 
 OTHER = dict(
-    data="folder:here", size=96, channels=1, crop="square", model="cae", latent_dim=7,
+    data="folder:here", size=96, channels=1, crop="square", model="vae", latent_dim=7,
     filters=(5, 6, 7), strides=(2, 3, 2), kernel_size=5, decoder_filters=(3, 4, 5),
-    activation="gelu", negative_slope=0.25, batch_norm=True, epochs=2, batch_size=9,
+    activation="gelu", negative_slope=0.25, batch_norm=True, beta=4.0, prior_weight=7.0,
+    code_penalty=0.5, decoder_decay=0.25, epochs=2, batch_size=9,
     learning_rate=0.5, schedule="cosine", weight_decay=0.125, flip=False, precision="bf16", seed=11,
     n=17, draws=3,
 )  # fmt: skip

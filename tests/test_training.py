@@ -23,8 +23,12 @@ from latentshape.config import TrainingConfig
 from latentshape.errors import InputError, Interrupted
 from latentshape.models import build_model, load_model
 from latentshape.models.cae import CAE
+from latentshape.models.gae import GAE
+from latentshape.models.rae import RAE
+from latentshape.models.vae import VAE
+from latentshape.models.wae import WAE
 from latentshape.runs import RunFolder
-from latentshape.training import epoch_order, learning_rate, train
+from latentshape.training import epoch_order, learning_rate, noise_of, train
 from tiny_run import contents, plain_dataset, read, tiny_config, words
 
 KEYS = {"epoch", "step", "train_mse", "heldout_mse", "images_per_second"}
@@ -111,19 +115,19 @@ def test_the_global_generators_are_left_alone(dataset, tmp_path):
 
 
 @contextlib.contextmanager
-def sigint_after(monkeypatch, calls, number=signal.SIGINT):
+def sigint_after(monkeypatch, calls, number=signal.SIGINT, kind=CAE):
     """A real signal to this process in the middle of the step ``calls`` calls from now."""
-    real, seen = CAE.loss, []
+    real, seen = kind.loss, []
 
-    def loss(self, x):
+    def loss(self, x, generator=None):
         if self.training:
             seen.append(1)
             if len(seen) == calls:
                 os.kill(os.getpid(), number)
-        return real(self, x)
+        return real(self, x, generator)
 
     with monkeypatch.context() as patch:
-        patch.setattr(CAE, "loss", loss)
+        patch.setattr(kind, "loss", loss)
         yield
 
 
@@ -158,6 +162,84 @@ def test_interrupted_at_every_step_it_still_ends_with_the_same_weights(
     assert_same_end(run, whole)
 
 
+#: The terms of each loss besides the error: they are summed over an epoch, across interruptions.
+TERMS = {VAE: {"kl"}, GAE: {"radii", "distances"}, WAE: {"mmd"}, RAE: {"norm", "decay"}}
+
+
+@pytest.mark.parametrize("kind", TERMS)
+def test_a_loss_with_noise_and_terms_is_resumed_bit_for_bit_too(
+    dataset, tmp_path, monkeypatch, kind
+):
+    name = kind.__name__.lower()
+    config, whole = new_run(tmp_path / "whole", epochs=2, model=name)
+    before = torch.random.get_rng_state()
+    model = train(config, dataset, whole).model
+    assert torch.equal(torch.random.get_rng_state(), before)
+    _, run = new_run(tmp_path / "run", epochs=2, model=name)
+    for _ in range(3):  # inside the first epoch, at its end, and inside the second
+        with sigint_after(monkeypatch, 2, kind=kind), pytest.raises(Interrupted):
+            train(config, dataset, run)
+    train(config, dataset, run)
+    assert_same_end(run, whole)
+    for line in run.metrics():
+        assert line["terms"].keys() == TERMS[kind]
+        assert all(map(math.isfinite, line["terms"].values()))
+    x = torch.from_numpy(dataset.pixels[dataset.indices("validation")]).permute(0, 3, 1, 2) / 255
+    with torch.no_grad():  # judged by the mean code
+        error = (model.decode(model.encode(x)) - x).double().square().mean().item()
+    assert run.metrics()[-1]["heldout_mse"] == pytest.approx(error, rel=1e-5)
+
+
+def test_an_epochs_terms_are_means_over_its_images(dataset, tmp_path, monkeypatch):
+    config, run = new_run(tmp_path / "run", epochs=1, model="rae")
+    real, seen = RAE.loss, []
+
+    def spy(self, x, generator=None):
+        error, terms = real(self, x, generator)
+        if self.training:
+            seen.append((terms["norm"].item(), len(x)))
+        return error, terms
+
+    monkeypatch.setattr(RAE, "loss", spy)
+    train(config, dataset, run)
+    values, counts = zip(*seen)
+    assert len(set(counts)) == 2  # the last batch is a smaller one
+    expected = np.average(values, weights=counts)
+    assert run.metrics()[0]["terms"]["norm"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_noise_of_a_step_is_its_own():
+    cpu = torch.device("cpu")
+    draws = [
+        tuple(torch.randn(5, generator=noise_of(seed, step, cpu)).tolist())
+        for seed in (0, 1, 2**63 - 1)
+        for step in range(20)
+    ]
+    assert len(set(draws)) == 60
+    again = torch.randn(5, generator=noise_of(1, 7, cpu)).tolist()
+    assert draws[27] == tuple(again)
+
+
+def test_a_loss_whose_other_term_is_no_number_stops_and_says_which(dataset, tmp_path, monkeypatch):
+    config, run = new_run(tmp_path / "run", epochs=1, model="vae")
+    real = VAE.loss
+
+    def loss(self, x, generator=None):
+        error, terms = real(self, x, generator)
+        return error, terms | {"kl": terms["kl"] * math.inf}
+
+    monkeypatch.setattr(VAE, "loss", loss)
+    with pytest.raises(InputError, match=r"became inf \(its term kl\).* lower --learning-rate"):
+        train(config, dataset, run)
+
+
+def test_the_race_for_precision_is_run_by_a_loss_with_noise_too(dataset):
+    x = torch.from_numpy(dataset.pixels[:8]).permute(0, 3, 1, 2) / 255
+    times = training._race(tiny_config(model="vae"), x, rounds=1)
+    assert times.keys() == {"fp32", "bf16"}
+    assert all(0 < seconds < math.inf for seconds in times.values())
+
+
 def test_a_death_between_steps_goes_back_to_the_last_checkpoint(
     reference, dataset, tmp_path, monkeypatch
 ):
@@ -166,11 +248,11 @@ def test_a_death_between_steps_goes_back_to_the_last_checkpoint(
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
     real, seen = CAE.loss, []
 
-    def loss(self, x):
+    def loss(self, x, generator=None):
         seen.append(len(x))
         if len(seen) == 8:  # the held-out images count too: the second epoch, third step
             raise MemoryError
-        return real(self, x)
+        return real(self, x, generator)
 
     with monkeypatch.context() as patch:
         patch.setattr(CAE, "loss", loss)
@@ -200,10 +282,10 @@ from latentshape.cli import main
 from latentshape.models.cae import CAE
 training.CHECKPOINT_SECONDS = 0
 real = CAE.loss
-def slow(self, x):
+def slow(self, x, generator=None):
     if self.training:
         time.sleep(0.1)
-    return real(self, x)
+    return real(self, x, generator)
 CAE.loss = slow
 sys.exit(main(sys.argv[1:]))
 """
@@ -268,8 +350,8 @@ def planted_nan(monkeypatch, at, in_gradient):
     """A loss that is no number at a step, or a gradient that is none after a good loss."""
     real, seen = CAE.loss, []
 
-    def loss(self, x):
-        error, terms = real(self, x)
+    def loss(self, x, generator=None):
+        error, terms = real(self, x, generator)
         seen.append(1)
         if len(seen) == at:
             if not in_gradient:
@@ -370,9 +452,9 @@ def test_training_sees_each_training_image_once_an_epoch_and_no_other_one(tmp_pa
     config, run = new_run(tmp_path / "run", epochs=2)
     real, seen = CAE.loss, {True: [], False: []}
 
-    def spy(self, x):
+    def spy(self, x, generator=None):
         seen[self.training] += (x[:, 0, 0, 0] * 255).round().int().tolist()
-        return real(self, x)
+        return real(self, x, generator)
 
     monkeypatch.setattr(CAE, "loss", spy)
     train(config, dataset, run)
@@ -393,9 +475,9 @@ def test_half_of_the_training_images_are_mirrored_and_no_held_out_one(tmp_path, 
     config, run = new_run(tmp_path / "run", epochs=1, flip=flip)
     real, mirrored = CAE.loss, {True: [], False: []}
 
-    def spy(self, x):
+    def spy(self, x, generator=None):
         mirrored[self.training] += (x[:, 0, 0, 0] > x[:, 0, 0, -1]).tolist()
-        return real(self, x)
+        return real(self, x, generator)
 
     monkeypatch.setattr(CAE, "loss", spy)
     train(config, dataset, run)
@@ -445,9 +527,9 @@ def test_training_shows_each_source_as_often_as_its_weight_says(tmp_path, monkey
     config, run = new_run(tmp_path / "run", epochs=1)
     real, seen = CAE.loss, {True: [], False: []}
 
-    def spy(self, x):
+    def spy(self, x, generator=None):
         seen[self.training] += (x[:, 0, 0, 0] * 255 / 80).round().int().tolist()
-        return real(self, x)
+        return real(self, x, generator)
 
     monkeypatch.setattr(CAE, "loss", spy)
     train(config, weighted, run)

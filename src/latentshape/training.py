@@ -1,10 +1,10 @@
 r"""One loop for all models: resumable, repeatable, and honest about what it saw.
 
 Everything random is a function of (seed, epoch, step): the order of an epoch is a permutation drawn
-from its own generator, and so are the mirrored images of a step. No generator has a state that could
-be lost, hence a checkpoint is just the weights, Adam's moments and a step number, and a run that is
-interrupted anywhere and resumed ends, on a processor with the same thread count and precision, with
-exactly the weights of an uninterrupted run.
+from its own generator, and so are the mirrored images of a step and the noise of its loss. No generator
+has a state that could be lost, hence a checkpoint is just the weights, Adam's moments and a step number,
+and a run that is interrupted anywhere and resumed ends, on a processor with the same thread count and
+precision, with exactly the weights of an uninterrupted run.
 
 Learning rate, one-cycle (Smith & Topin 2017, https://arxiv.org/abs/1708.07120): at progress t in [0, 1]
 
@@ -67,6 +67,7 @@ class Progress:
     step: int = 0
     images: int = 0  # of the running epoch
     squared_error: float = 0.0  # of the running epoch: sum over images of the error per pixel
+    terms: dict[str, float] = field(default_factory=dict)  # the same of the loss's other terms
     seconds: float = 0.0  # of the running epoch
     precision: str = "fp32"
     threads: int = 0
@@ -120,6 +121,12 @@ def epoch_order(seed: int, epoch: int, n: int, weights: np.ndarray | None = None
 def mirrored(seed: int, step: int, n: int) -> np.ndarray:
     """Which images of a step are mirrored: a fair coin each, from (seed, step) alone."""
     return np.random.default_rng([seed, 2, step]).random(n) < 0.5
+
+
+def noise_of(seed: int, step: int, device: torch.device) -> torch.Generator:
+    """The generator of all randomness in a step's loss, from (seed, step) alone."""
+    state = np.random.SeedSequence([seed, 3, step]).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(state))
 
 
 def autocast(device: torch.device, precision: str) -> Any:
@@ -208,7 +215,7 @@ def _loop(
         order = rows[epoch_order(settings.seed, epoch, len(rows), weights)]
         model.train()
         began, seconds_before = time.perf_counter(), progress.seconds
-        waiting: list[tuple[Tensor, int]] = []
+        waiting: list[tuple[dict[str, Tensor], int]] = []
         first = progress.step % per_epoch
         with bar(length, f"epoch {epoch + 1}/{settings.epochs}", initial=progress.images) as shown:
             for position in range(first, per_epoch):
@@ -217,12 +224,12 @@ def _loop(
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate(settings, progress.step, steps)
                 with autocast(device, progress.precision):
-                    loss, terms = model.loss(x)
+                    loss, terms = model.loss(x, noise_of(settings.seed, progress.step, device))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()
                 progress.step += 1
-                waiting.append((terms["mse"], len(chosen)))
+                waiting.append((terms, len(chosen)))
                 shown.update(len(chosen))
                 end = position == per_epoch - 1
                 stop = interrupted.is_set()
@@ -255,13 +262,16 @@ def _batch(
     return to_images(pixels, device)
 
 
-def _look(waiting: list[tuple[Tensor, int]], progress: Progress, run: RunFolder) -> None:
-    """Add the losses since the last look to the epoch's sum; stop if one is not a number."""
-    for value, count in waiting:
-        mse = value.item()
-        if not math.isfinite(mse):
-            raise _diverged(f"The loss became {mse}", progress, run)
-        progress.squared_error += mse * count
+def _look(waiting: list[tuple[dict[str, Tensor], int]], progress: Progress, run: RunFolder) -> None:
+    """Add the losses since the last look to the epoch's sums; stop if one is not a number."""
+    for terms, count in waiting:
+        for name, value in ((name, term.item()) for name, term in terms.items()):
+            if not math.isfinite(value):
+                raise _diverged(f"The loss became {value} (its term {name})", progress, run)
+            if name == "mse":
+                progress.squared_error += value * count
+            else:
+                progress.terms[name] = progress.terms.get(name, 0.0) + value * count
         progress.images += count
     waiting.clear()
 
@@ -290,7 +300,7 @@ def _end_epoch(
     judged = held_out_mse(model, dataset, held_out, progress.precision)
     if not math.isfinite(judged):
         raise _diverged(f"The held-out loss became {judged}", progress, run)
-    line = {
+    line: dict[str, Any] = {
         "epoch": epoch + 1,
         "step": progress.step,
         "train_mse": progress.squared_error / progress.images,
@@ -302,8 +312,10 @@ def _end_epoch(
             progress.step // (epoch + 1) * config.training.epochs,
         ),
     }
+    if progress.terms:
+        line["terms"] = {k: total / progress.images for k, total in progress.terms.items()}
     progress.metrics.append(line)
-    progress.images, progress.squared_error, progress.seconds = 0, 0.0, 0.0
+    progress.images, progress.squared_error, progress.seconds, progress.terms = 0, 0.0, 0.0, {}
     run.write_metrics(progress.metrics)
     say(
         f"  epoch {line['epoch']:>3}/{config.training.epochs}  train {line['train_mse']:.5f}  "
@@ -314,7 +326,7 @@ def _end_epoch(
 def held_out_mse(
     model: Autoencoder, dataset: Dataset, rows: np.ndarray, precision: str, batch: int = 256
 ) -> float:
-    """Mean squared error per pixel on [0, 1], over the given rows, in evaluation mode."""
+    """Mean squared error per pixel on [0, 1], over the given rows, in evaluation mode, without noise."""
     device = next(model.parameters()).device
     model.eval()
     total = 0.0
@@ -352,7 +364,7 @@ def _race(config: Config, x: Tensor, rounds: int = 5) -> dict[str, float]:
         for precision, model in runners.items():
             began = time.perf_counter()
             with autocast(x.device, precision):
-                loss, _ = model.loss(x)
+                loss, _ = model.loss(x, noise_of(config.training.seed, 0, x.device))
             loss.backward()
             fastest[precision] = min(fastest[precision], time.perf_counter() - began)
     return fastest

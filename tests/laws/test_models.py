@@ -1,11 +1,12 @@
-"""Laws of every autoencoder, over a grid of networks."""
+"""Laws of every autoencoder, over a grid of networks and over every kind of loss."""
 
 import pytest
 import torch
 
-from latentshape.config import ACTIVATIONS, PRESETS, make_config
+from latentshape.config import ACTIVATIONS, MODELS, PRESETS, make_config
 from latentshape.models import build_model
 from latentshape.models.base import Autoencoder
+from latentshape.samplers import SAMPLERS
 
 NETWORKS = [
     dict(size=28, channels=1, filters=(6, 8), strides=(2,)),
@@ -21,9 +22,17 @@ NETWORKS = [
     dict(size=32, filters=(6, 8), batch_norm=True),
     dict(size=32, filters=(6, 8), batch_norm=True, decoder_filters=(8, 6)),
     *(dict(size=32, filters=(6, 8), activation=name) for name in ACTIVATIONS),
+    *(dict(model=kind, size=32, filters=(6, 8)) for kind in MODELS if kind != "cae"),
+    *(dict(model=kind, size=32, channels=1, filters=(6, 8), batch_norm=True, decoder_filters=(8, 6))
+      for kind in MODELS if kind != "cae"),
 ]  # fmt: skip
 IDS = ["-".join(str(value).replace(" ", "") for value in options.values()) for options in NETWORKS]
 each = pytest.mark.parametrize("options", NETWORKS, ids=IDS)
+of_every_kind = pytest.mark.parametrize("kind", MODELS)
+
+
+def noise(seed=0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def build(options, **more) -> tuple[Autoencoder, torch.Tensor]:
@@ -53,7 +62,7 @@ def test_a_decoded_code_is_a_picture_of_the_same_shape(options):
 @each
 def test_every_parameter_gets_a_gradient(options):
     model, x = build(options)
-    loss, _ = model.loss(x)
+    loss, _ = model.loss(x, noise())
     loss.backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
@@ -68,8 +77,8 @@ def test_the_loss_falls_on_32_pictures(options):
     model, x = build(options)
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     errors = []
-    for _ in range(60):
-        loss, terms = model.loss(x)
+    for step in range(60):
+        loss, terms = model.loss(x, noise(step))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -87,14 +96,100 @@ def test_a_picture_has_one_code_in_any_company(options):
     assert (whole[3] - whole[4]).abs().max() > 1e-4  # and another picture has another
 
 
-def test_the_loss_is_the_squared_error_per_picture_and_mse_per_pixel():
-    model, x = build({"size": 32, "filters": (4, 6)})
+def built(kind, **options) -> tuple[Autoencoder, torch.Tensor]:
+    return build({"model": kind, "size": 32, "filters": (4, 6)} | options)
+
+
+#: The loss from its terms: p pixels times channels, and the weights of the config.
+SUMS = {
+    "cae": lambda p, c, t: p * t["mse"],
+    "vae": lambda p, c, t: p * t["mse"] + c.beta * t["kl"],
+    "gae": lambda p, c, t: p * t["mse"] + c.prior_weight * (t["radii"] + t["distances"]),
+    "wae": lambda p, c, t: p * t["mse"] + 5 * c.prior_weight * t["mmd"],
+    "rae": lambda p, c, t: p * t["mse"] + c.code_penalty * t["norm"] + c.decoder_decay * t["decay"],
+}
+#: Weights that leave nothing but the squared error.
+NOTHING = dict(beta=0.0, prior_weight=0.0, code_penalty=0.0, decoder_decay=0.0)
+
+
+@of_every_kind
+def test_the_loss_is_the_weighted_sum_of_its_terms_and_mse_is_per_pixel(kind):
+    options = dict(beta=1.7, prior_weight=2.3, code_penalty=0.9, decoder_decay=0.31)
+    model, x = built(kind, **options)
     with torch.no_grad():
         loss, terms = model.loss(x)
         error = (model.decode(model.encode(x)) - x).double().square()
-    assert loss.item() == pytest.approx(error.sum((1, 2, 3)).mean().item(), rel=1e-5)
+    assert loss.shape == ()
+    assert loss.item() == pytest.approx(
+        SUMS[kind](x[0].numel(), model.config, {k: v.item() for k, v in terms.items()}), rel=1e-5
+    )
     assert terms["mse"].item() == pytest.approx(error.mean().item(), rel=1e-5)
-    assert not terms["mse"].requires_grad
+    if kind == "cae":
+        assert loss.item() == pytest.approx(error.sum((1, 2, 3)).mean().item(), rel=1e-5)
+    assert not any(term.requires_grad for term in model.loss(x, noise())[1].values())
+
+
+@of_every_kind
+def test_without_weights_every_loss_is_the_plain_ones(kind):
+    model, x = built(kind, **NOTHING)
+    plain, _ = built("cae")
+    assert model.loss(x)[0].item() == plain.loss(x)[0].item()
+
+
+@of_every_kind
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_every_kind_begins_with_the_same_encoder_and_decoder(kind, batch_norm):
+    model, plain = built(kind, batch_norm=batch_norm)[0], built("cae", batch_norm=batch_norm)[0]
+    state = model.state_dict()
+    for name, value in plain.state_dict().items():
+        assert torch.equal(state.pop(name), value), name
+    assert set(state) == ({"to_log_var.weight", "to_log_var.bias"} if kind == "vae" else set())
+
+
+@of_every_kind
+def test_all_randomness_is_the_generators(kind):
+    model, x = built(kind)
+    before = torch.random.get_rng_state()
+    with torch.no_grad():
+        first, again, other = (model.loss(x, noise(seed))[0].item() for seed in (3, 3, 4))
+        assert model.loss(x)[0].item() == model.loss(x)[0].item()
+        torch.testing.assert_close(model.encode(x), model.encode(x), rtol=0, atol=0)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert first == again
+    assert (first != other) == (kind in ("vae", "wae"))
+
+
+@of_every_kind
+@pytest.mark.parametrize("n", [1, 2, 7])
+@pytest.mark.parametrize("alike", [False, True])
+def test_small_batches_and_pictures_all_alike_have_a_finite_loss_and_gradient(kind, n, alike):
+    model, x = built(kind)
+    loss, terms = model.loss(x[:1].expand(n, -1, -1, -1) if alike else x[:n], noise())
+    loss.backward()
+    assert loss.isfinite()
+    assert all(term.isfinite() for term in terms.values())
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@of_every_kind
+def test_in_bf16_only_the_networks_are_rounded(kind):
+    """Distances and divergences of nearly equal numbers would drown in 8 bits."""
+    model, x = built(kind)
+    with torch.no_grad():
+        _, exact = model.loss(x, noise())
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, terms = model.loss(x, noise())
+    assert loss.dtype == torch.float32
+    for name, value in exact.items():
+        assert terms[name].item() == pytest.approx(value.item(), rel=0.03, abs=1e-4), name
+
+
+def test_a_prior_is_named_by_the_sampler_that_draws_from_it():
+    priors = {kind: built(kind)[0].prior for kind in MODELS}
+    assert priors == {"cae": None, "rae": None} | dict.fromkeys(
+        ("vae", "gae", "wae"), "standard-normal"
+    )
+    assert set(priors.values()) <= {None, *SAMPLERS}
 
 
 def weights(**options):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from latentshape.config import Config
+from latentshape.config import MODELS, Config
 from latentshape.errors import InputError
 from latentshape.runs import RunFolder
 
@@ -23,13 +24,12 @@ def build_model(config: Config) -> Autoencoder:
     """
     import torch
 
-    from latentshape.models.cae import CAE
-
-    kinds = {"cae": CAE}
+    module, _, name = MODELS[config.model.model].partition(":")
+    kind = getattr(import_module(module), name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.training.seed)
-        model = kinds[config.model.model](config.model, config.data.size, config.data.channels)
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = kind(config.model, config.data.size, config.data.channels)
+    return model.to(memory_format=torch.channels_last)
 
 
 def load_model(run: RunFolder) -> Autoencoder:

@@ -45,7 +45,7 @@ def _after(config: ModelConfig, maps: int) -> list[nn.Module]:
 
 
 class ConvEncoder(nn.Module):
-    """Images (n, c, size, size) to features (n, latent_dim).
+    """Images (n, c, size, size) to codes (n, latent_dim).
 
     Args:
         config: Filters, strides, kernel, activation.
@@ -66,11 +66,15 @@ class ConvEncoder(nn.Module):
         side = size // math.prod(config.layer_strides())
         self.to_code = nn.Linear(maps * side * side, config.latent_dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Codes (n, latent_dim)."""
+    def features(self, x: Tensor) -> Tensor:
+        """The last layer's maps, flattened: what ``to_code`` maps to codes."""
         for layer in self.layers:
             x = layer(x)
-        return self.to_code(x.flatten(1))
+        return x.flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Codes (n, latent_dim)."""
+        return self.to_code(self.features(x))
 
 
 class ConvDecoder(nn.Module):

@@ -74,6 +74,25 @@ def test_a_manifold_once_made_serves_both_sides():
     assert prdc(Manifold(real), Manifold(fake)) == prdc(Manifold(real), fake)
 
 
+def test_what_lies_on_a_balls_surface_is_inside_as_in_double_precision():
+    """A grid far from the origin: thousands of distances equal a radius, which no float32 could tell."""
+    real = np.stack(np.meshgrid(*[np.arange(12.0)] * 2), -1).reshape(-1, 2) + 1000
+    fake = real[::3] + np.array([1, 0])
+    assert prdc(Manifold(real, 3), fake) == pytest.approx(by_definition(real, fake, 3), abs=1e-12)
+
+
+def test_pictures_that_are_all_alike_lie_in_their_own_balls():
+    same = np.full((30, 4), 0.1)
+    assert prdc(Manifold(same), same) == {"precision": 1, "recall": 1, "density": 6, "coverage": 1}
+
+
+def test_agrees_with_the_authors_package(capsys):
+    peer = pytest.importorskip("prdc")
+    real, fake = gaussian(300, 8), 0.9 * gaussian(250, 8, seed=1) + 0.2
+    found = peer.compute_prdc(real_features=real, fake_features=fake, nearest_k=5)
+    assert prdc(Manifold(real), fake) == pytest.approx(found, abs=1e-3)
+
+
 def test_too_few_vectors_and_other_spaces_are_refused():
     with pytest.raises(InputError, match=r"more than k = 5 feature vectors.*shape \(5, 6\)"):
         Manifold(gaussian(5))

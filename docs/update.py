@@ -19,7 +19,7 @@ import numpy as np
 from latentshape import RunFolder
 from latentshape.files import read_json
 from latentshape.images import save_png
-from latentshape.report import cell, ordered, seconds
+from latentshape.report import at, cell, ordered, seconds
 from latentshape.report import table as record_table
 from latentshape.shape.battery import TOLERANCES
 
@@ -36,6 +36,15 @@ ROWS = (
     ("standard-normal", "N(0, I): both wrong"),
     ("cube", "uniform cube around the origin"),
     ("phase-scrambled", "images with scrambled phases: the detector's floor"),
+)
+
+#: Columns of docs/results.md after the distances: words, key in a row, decimals.
+MEASURED = (
+    ("precision", "sampler_precision", 2),
+    ("recall", "sampler_recall", 2),
+    ("diversity", "diversity", 2),
+    ("novelty", "novelty", 2),
+    ("Mahalanobis radius", "radius", 1),
 )
 
 
@@ -161,17 +170,20 @@ def results(run: RunFolder) -> str:
         f"| best matching cube: b, and its radius | {radius['best_cube_b']:.2f}: "
         f"{radius['cube']['mean']:.2f} ± {radius['cube']['std']:.2f} | |"
     )
-    lines += ["", "| pictures from | face rate | " + " | ".join(f"gap {s}" for s in spaces)
-              + " | " + " | ".join(f"Fréchet {s}" for s in spaces) + " |",
-              "|---" * (2 + 2 * len(spaces)) + "|"]  # fmt: skip
+    columns = [("face rate", ("face_rate",), 3)]
+    columns += [(f"gap {s}", ("gap", s), 2) for s in spaces]
+    columns += [(f"Fréchet {s}", ("frechet", s), 2) for s in spaces]
+    columns += [(words, (key,), digits) for words, key, digits in MEASURED]
+    lines += ["", "| pictures from | " + " | ".join(words for words, _, _ in columns) + " |",
+              "|---" * (1 + len(columns)) + "|"]  # fmt: skip
     for name in ordered(card["rows"]):
         row = card["rows"][name]
-        cells = [interval(row["face_rate"])]
-        cells += [interval(row[kind][s], 2) for kind in ("gap", "frechet") for s in spaces]
+        cells = [interval(at(row, path), digits) for _, path, digits in columns]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines += [
         "",
-        f"n = {card['n']} pictures a row and draw, {card['draws']} draws, seed {card['seed']}.",
+        f"n = {card['n']} pictures a row and draw, {card['draws']} draws, seed {card['seed']}; precision "
+        "and recall among reconstructions, novelty over that of held-out reconstructions.",
     ]
     return "\n".join(lines)
 

@@ -7,9 +7,12 @@ computes nothing. Pictures are embedded, so the file can be mailed.
 from __future__ import annotations
 
 import base64
+import textwrap
 from pathlib import Path
 from typing import Any
 
+from latentshape.evaluation.reading import reading
+from latentshape.evaluation.recommendation import SPACE
 from latentshape.files import atomic_path
 from latentshape.runs import RunFolder, read_record
 
@@ -27,6 +30,57 @@ IMAGE_ROWS = {
     "reconstruction": "Held-out images, encoded and decoded: this decoder's best, the floor of every gap.",
     "phase-scrambled": "Real images with their layout destroyed: the detector's floor.",
 }
+#: Columns of the scorecard by table and group: what it is called, its key in a row, decimals (None: three
+#: figures, for numbers of any size). A group of columns "per space" has one for each feature space.
+TABLES = (
+    (
+        "The sampler alone: against reconstructions of test images by the same decoder",
+        (
+            ("", (("face rate", "face_rate", 3),)),
+            ("gap (Fréchet)", (("per space", "gap", 2),)),
+            ("kernel distance", (("per space", "kid_gap", None),)),
+            (
+                f"in {SPACE} features",
+                (
+                    ("precision", "sampler_precision", 2),
+                    ("recall", "sampler_recall", 2),
+                    ("density", "sampler_density", 2),
+                    ("coverage", "sampler_coverage", 2),
+                    ("diversity", "diversity", 2),
+                ),
+            ),
+        ),
+    ),
+    (
+        "Sampler and decoder together: against real test images",
+        (
+            ("Fréchet", (("per space", "frechet", 2),)),
+            ("kernel distance", (("per space", "kid", None),)),
+            (
+                f"in {SPACE} features",
+                (
+                    ("precision", "precision", 2),
+                    ("recall", "recall", 2),
+                    ("density", "density", 2),
+                    ("coverage", "coverage", 2),
+                ),
+            ),
+        ),
+    ),
+    (
+        "The law: is it new, and how likely are held-out codes?",
+        (
+            ("pictures", (("novelty", "novelty", 2),)),
+            (
+                "codes",
+                (
+                    ("Mahalanobis radius", "radius", 1),
+                    ("log-likelihood, nats per code", "log_likelihood", 1),
+                ),
+            ),
+        ),
+    ),
+)
 #: The four corners of right and wrong centre and covariance.
 CORNERS = (
     ("standard-normal", "wrong centre, wrong covariance", "N(0, I)"),
@@ -71,6 +125,8 @@ def gather(run: RunFolder) -> dict[str, Any]:
         "dataset": read_record(run.dataset_path) if run.dataset_path.exists() else {},
         "shape": read_record(run.shape_path, "n", "d"),
         "card": card,
+        "reading": reading(card) if card else [],
+        "tables": scorecard_tables(card) if card else [],
         "rows": {name: (words, rows[name]) for name, words in ordered(rows).items()},
         "corners": [(c, rows[c[0]]) for c in CORNERS if c[0] in rows],
         "metrics": metrics,
@@ -142,12 +198,78 @@ def embed(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def cell(entry: dict[str, Any] | None, digits: int = 3) -> str:
+def scorecard_tables(card: dict[str, Any]) -> list[dict[str, Any]]:
+    """The scorecard as tables of text; columns that no row has (of an earlier version) are left out.
+
+    Returns:
+        For each table its ``title``, ``groups`` (name and number of columns), ``columns``, and ``rows``:
+        the name, and for each cell its text and its range.
+    """
+    names, made = list(ordered(card["rows"])), []
+    for title, groups in TABLES:
+        spans, columns = [], []
+        for group, members in groups:
+            own = [
+                (label if label != "per space" else space, path, digits)
+                for label, key, digits in members
+                for space in (card["features"] if label == "per space" else [""])
+                for path in [(key, space) if space else (key,)]
+                if any(at(card["rows"][name], path) for name in names)
+            ]
+            columns += own
+            spans += [(group, len(own))] if own else []
+        rows = [
+            (
+                name,
+                [
+                    (cell(entry, digits), spread(entry, digits))
+                    for _, path, digits in columns
+                    for entry in [at(card["rows"][name], path)]
+                ],
+            )
+            for name in names
+        ]
+        made.append(
+            {
+                "title": title,
+                "groups": spans,
+                "columns": [label for label, _, _ in columns],
+                "rows": rows,
+            }
+        )
+    return [table for table in made if table["columns"]]
+
+
+def at(row: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any] | None:
+    """The entry of a row under its key, and feature space where it has one; None if it is not there."""
+    found: Any = row
+    for key in path:
+        found = found.get(key) if found else None
+    return found
+
+
+def cell(entry: dict[str, Any] | None, digits: int | None = 3) -> str:
     """A scorecard entry as text: the value, or a dash where there is none."""
-    if not entry or entry.get("value") is None:
-        return "–"
-    value = entry["value"]
-    return f"{value:.{digits}f}" if abs(value) < 100 else f"{value:,.0f}"
+    return "–" if not entry or entry.get("value") is None else number(entry["value"], digits)
+
+
+def spread(entry: dict[str, Any] | None, digits: int | None = 3) -> str:
+    """The range of a scorecard entry as text; nothing where there is none."""
+    if not entry or entry.get("value") is None or entry["low"] == entry["high"]:
+        return ""
+    return f"{number(entry['low'], digits)} – {number(entry['high'], digits)}"
+
+
+def number(value: float, digits: int | None) -> str:
+    """A number with so many decimals, or with three figures where any size is possible.
+
+    Example:
+        >>> number(0.12345, 2), number(12345.6, 2), number(0.00012345, None)
+        ('0.12', '12,346', '0.000123')
+    """
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if digits is None else f"{value:.{digits}f}"
 
 
 def seconds(value: float) -> str:
@@ -156,23 +278,31 @@ def seconds(value: float) -> str:
 
 
 def scorecard_text(run: RunFolder) -> str:
-    """The scorecard for a terminal."""
-    card = read_record(run.scorecard_path, "rows", "features")
-    spaces = list(card["features"])
-    head = ["", "face rate", *(f"gap {s}" for s in spaces), *(f"Fréchet {s}" for s in spaces)]
-    lines = [head]
+    """The scorecard for a terminal: the columns that tell samplers apart, and what they say."""
+    card = read_record(run.scorecard_path, "rows", "features", "draws")
+    columns: list[tuple[str, tuple[str, ...], int]] = [("face rate", ("face_rate",), 3)]
+    columns += [(f"gap {space}", ("gap", space), 2) for space in card["features"]]
+    columns += [
+        ("precision", ("sampler_precision",), 2),
+        ("recall", ("sampler_recall",), 2),
+        ("novelty", ("novelty",), 2),
+        (f"Fréchet {SPACE}", ("frechet", SPACE), 2),
+    ]
+    lines = [["", *(label for label, _, _ in columns)]]
     for name in ordered(card["rows"]):
         row = card["rows"][name]
-        lines.append(
-            [name, cell(row["face_rate"]), *(cell(row["gap"][s], 2) for s in spaces),
-             *(cell(row["frechet"][s], 2) for s in spaces)]
-        )  # fmt: skip
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        lines.append([name, *(cell(at(row, path), digits) for _, path, digits in columns)])
+    widths = [max(map(len, column)) for column in zip(*lines)]
     rendered = [
         "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:]))])
         for line in lines
     ]
     note = (
-        f"n = {card['n']} pictures a row, {card['draws']} draws; lower gap and Fréchet are better"
+        f"n = {card['n']} pictures a row, {card['draws']} draws; lower gap and Fréchet are better; "
+        "precision and recall are among reconstructions"
     )
-    return "\n".join([*rendered, note])
+    said = [
+        textwrap.fill(sentence, 100, initial_indent="- ", subsequent_indent="  ")
+        for sentence in reading(card)
+    ]
+    return "\n".join([*rendered, note, "", *said])

@@ -5,23 +5,41 @@ Rows. ``real`` (validation images) and ``phase-scrambled`` frame every number fr
 decoder can do at best and the floor of every gap; ``training-codes`` decodes codes that training images
 really had, the floor for anything fitted on them; then each sampler.
 
-Columns. ``face_rate`` (layout), ``frechet`` (distance to real test images: sampler and decoder
-together), ``gap`` (distance to the test images' *reconstructions* on the same decoder: what the sampler
-alone does wrong), ``log_likelihood`` (nats per held-out code under the sampler's law, where it has a
-density).
+| column | asks | compared with |
+|---|---|---|
+| ``face_rate`` | is the layout a face's? | – |
+| ``frechet``, ``kid`` per feature space | sampler and decoder together: how far from real pictures? | real |
+| ``gap``, ``kid_gap`` per feature space | the sampler alone: how far from the decoder's best? | rebuilt |
+| ``precision density``, ``recall coverage`` | do pictures look real; is all that is real drawn? | real |
+| ``sampler_precision``, ``sampler_recall``, ... | the same of the sampler alone | rebuilt |
+| ``diversity`` | is there as much variety (total variance of the features)? 1 is as much | rebuilt |
+| ``novelty`` | distance to the nearest training image, over held-out reconstructions' | training |
+| ``radius`` | mean Mahalanobis radius of the codes: cold draws look close to everything | – |
+| ``log_likelihood`` | nats per held-out code under the sampler's law, where it has a density | held-out |
+
+*real*: n test images; *rebuilt*: the same decoder's reconstructions of these very images. Where
+a decoder blurs, its pictures have no precision among real images, whoever draws: then the second tells
+samplers apart. What is not per feature space is
+measured in random-conv features.
 
 Protocol. References are test images, or their reconstructions; nothing is judged on what it was fitted
 on. Every row is judged on the same number of pictures n, in several independent draws: a fresh draw of
 codes for samplers, a subsample without replacement for images (such subsamples overlap, so the spread of
-an image row is that of the subsampling alone); value, low and high are the mean, least and greatest over
-the draws. The face rate is of the first draw, with Wilson's 95 % interval.
+an image row is that of the subsampling alone, and nothing at all where the split has no more than n);
+value, low and high are the mean, least and greatest over the draws. No bootstrap: resampled pictures are
+copies of one another, which neither a distance of neighbours nor a Fréchet distance survives. The face
+rate is of the first draw, with Wilson's 95 % interval.
+
+A draw is decoded once, in blocks, and every feature is taken of the same block; of a draw only its features
+are held, (n, d) in single precision, and never a matrix (n, n).
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -42,16 +60,41 @@ from latentshape.evaluation.faces import (
     scramble_phases,
 )
 from latentshape.evaluation.features import FeatureSpace, fit_features
-from latentshape.evaluation.frechet import FrechetReference
+from latentshape.evaluation.frechet import FrechetReference, expected_between_equals
+from latentshape.evaluation.kid import KernelSide
+from latentshape.evaluation.novelty import TRAINING_IMAGES, PictureNovelty
 from latentshape.evaluation.prdc import NEIGHBOURS, Manifold, prdc
-from latentshape.evaluation.recommendation import recommend
+from latentshape.evaluation.recommendation import SPACE, recommend
 from latentshape.images import to_images
 from latentshape.models.base import Autoencoder
 from latentshape.progress import bar
 from latentshape.samplers import SAMPLERS, Sampler, make_sampler
+from latentshape.shape import Moments, mahalanobis_squared
+from latentshape.shape.moments import MomentSums
 
-__all__ = ["Judge", "check_pairing", "fit_samplers", "score", "wilson"]
+__all__ = [
+    "BY_SPACE",
+    "PLAIN",
+    "Draw",
+    "Judge",
+    "Reference",
+    "Seen",
+    "check_pairing",
+    "fit_samplers",
+    "score",
+    "wilson",
+]
 
+#: Columns with one entry per feature space, and those with one entry.
+BY_SPACE = ("frechet", "gap", "kid", "kid_gap")
+PLAIN = (
+    "face_rate", "precision", "recall", "density", "coverage", "sampler_precision", "sampler_recall",
+    "sampler_density", "sampler_coverage", "diversity", "novelty", "radius", "log_likelihood",
+)  # fmt: skip
+#: Pictures decoded and looked at together: several of the decoder's batches.
+BLOCK = 1024
+#: Images a feature space sees at once.
+BATCH = 256
 #: Training images behind the feature spaces and the detector's calibration.
 FEATURE_IMAGES, CALIBRATION_IMAGES = 2000, 400
 
@@ -84,6 +127,69 @@ def fit_samplers(z: np.ndarray) -> tuple[dict[str, Sampler], dict[str, str]]:
     return fitted, refused
 
 
+@dataclass(frozen=True)
+class Draw:
+    """Pictures to judge.
+
+    Attributes:
+        pixels: Blocks (b, h, w, c) uint8, read once.
+        z: The codes they were decoded from (n, d), where there are any.
+    """
+
+    pixels: Iterable[np.ndarray]
+    z: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A set of pictures as the judge sees it.
+
+    Attributes:
+        moments: Mean and covariance of the features, by space.
+        features: The features by space, (n, d) float32.
+        faces: Whether each shows a face, (n,) bool, where that was asked.
+    """
+
+    moments: dict[str, Moments]
+    features: dict[str, np.ndarray]
+    faces: np.ndarray | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of pictures."""
+        return len(next(iter(self.features.values())))
+
+    @functools.cached_property
+    def kernel(self) -> dict[str, KernelSide]:
+        """The pictures' own part of kernel distances, by space."""
+        return {space: KernelSide(features) for space, features in self.features.items()}
+
+    @functools.cached_property
+    def manifold(self) -> Manifold:
+        """The pictures in random-conv features, for precision and recall; refused for too few."""
+        return Manifold(_in_space(self.features))
+
+
+class Reference:
+    """Pictures that all others are compared with: what every distance needs of them, taken once.
+
+    Attributes:
+        seen: These pictures.
+        frechet: One side of Fréchet distances, by space.
+    """
+
+    def __init__(self, seen: Seen) -> None:
+        self.seen = seen
+        self.frechet = {s: FrechetReference(m.mean, m.cov) for s, m in seen.moments.items()}
+
+    def fidelity(self, seen: Seen) -> dict[str, float | str]:
+        """Precision, recall, density and coverage of others; or the reason why there are none."""
+        try:
+            return dict(prdc(self.seen.manifold, seen.manifold))
+        except InputError as refusal:
+            return dict.fromkeys(("precision", "recall", "density", "coverage"), str(refusal))
+
+
 @dataclass
 class Judge:
     """What all pictures of a run are judged with.
@@ -92,23 +198,26 @@ class Judge:
         spaces: Feature spaces, fitted on training images.
         detector: Of faces, or None.
         no_faces: Why there is no detector, or none to be asked about these images.
-        real: Of n test images, by space.
-        reconstructions: Of the same images, encoded and decoded, by space.
         device: Where features are computed.
         n: Pictures in each reference.
         chosen: Which test images these are, shape (n,).
-        manifold: The reconstructions in random-conv features, for precision and recall.
+        dataset: The run's images.
+        moments: Of the training codes: their mean and covariance define the radius; or why there is
+            none.
+        real: The n test images.
+        reconstructions: The same images, encoded and decoded.
     """
 
     spaces: list[FeatureSpace]
     detector: DetectorSettings | None
     no_faces: str | None
-    real: dict[str, FrechetReference]
-    reconstructions: dict[str, FrechetReference]
     device: torch.device
     n: int
     chosen: np.ndarray
-    manifold: Manifold | None
+    dataset: Dataset
+    moments: Moments | str
+    real: Reference = field(init=False)
+    reconstructions: Reference = field(init=False)
 
     @classmethod
     def of(
@@ -118,15 +227,24 @@ class Judge:
         test: Codes,
         n: int,
         rng: np.random.Generator,
+        train: np.ndarray | None = None,
     ) -> Judge:
         """Fit feature spaces and the detector on training images, and take n test images as references.
+
+        Args:
+            model: Trained autoencoder.
+            dataset: Its images.
+            test: Codes of the test split.
+            n: Pictures in each reference; all test images where there are fewer.
+            rng: Chooses them.
+            train: Training codes (n, d), where radii are to be measured.
 
         Raises:
             InputError: The codes are of other images than the dataset's.
         """
         check_pairing(dataset, test)
-        train, reference = dataset.indices("train"), dataset.indices("test")
-        sample = rng.choice(train, min(FEATURE_IMAGES, len(train)), replace=False)
+        rows, reference = dataset.indices("train"), dataset.indices("test")
+        sample = rng.choice(rows, min(FEATURE_IMAGES, len(rows)), replace=False)
         detector, why_none = None, detector_missing()
         if why_none is None:
             detector = calibrate(dataset.pixels[sample[:CALIBRATION_IMAGES]])
@@ -135,57 +253,157 @@ class Judge:
         spaces = fit_features(to_images(dataset.pixels[sample]))
         n = min(n, len(reference))
         chosen = rng.choice(len(reference), n, replace=False)
-        judge = cls(spaces, detector, why_none, {}, {}, device, n, chosen, None)
-        judge.real = _references(judge.features(dataset.pixels[reference[chosen]]))
-        rebuilt = judge.features(decode_pixels(model, test.z[chosen]))
-        judge.reconstructions = _references(rebuilt)
-        judge.manifold = Manifold(rebuilt["random-conv"]) if n > NEIGHBOURS else None
+        judge = cls(
+            spaces, detector, why_none, device, n, chosen, dataset, _moments_of_codes(train)
+        )
+        judge.real = Reference(judge.look(_stored(dataset.pixels, reference[chosen])))
+        judge.reconstructions = Reference(judge.look(_decoded(model, test.z[chosen])))
         return judge
 
-    def features(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
-        """Features of pixels by space, in blocks."""
-        found: dict[str, list[np.ndarray]] = {space.name: [] for space in self.spaces}
-        for start in range(0, len(pixels), 256):
-            images = to_images(np.array(pixels[start : start + 256]), self.device)
-            for space in self.spaces:
-                found[space.name].append(space(images))
-        return {name: np.concatenate(parts) for name, parts in found.items()}
+    def look(self, blocks: Iterable[np.ndarray], faces: bool = False) -> Seen:
+        """See pictures in every feature space, in one pass over their blocks.
 
-    def face_rate(self, pixels: np.ndarray) -> dict[str, Any]:
-        """Share of pictures in which the detector finds a face, with Wilson's 95 % interval."""
-        if self.detector is None or self.no_faces is not None:
-            return _proportion(None, self.no_faces)
-        return _proportion(finds_face(pixels, self.detector), None)
-
-    def fidelity_and_diversity(self, features: dict[str, np.ndarray]) -> dict[str, float | None]:
-        """Precision, recall, density and coverage against the decoder's own reconstructions.
-
-        On the same decoder, so that they judge the sampler alone: its pictures are as blurred as the
-        reference.
+        Args:
+            blocks: Pixels (b, h, w, c) uint8.
+            faces: Whether to look for faces as well.
         """
-        if self.manifold is None:
-            return dict.fromkeys(("precision", "recall", "density", "coverage"))
-        return dict(prdc(self.manifold, features["random-conv"]))
+        sums: dict[str, MomentSums] = {}
+        parts: dict[str, list[np.ndarray]] = {space.name: [] for space in self.spaces}
+        found = []
+        for pixels in blocks:
+            if faces and self.detector is not None and self.no_faces is None:
+                found.append(finds_face(pixels, self.detector))
+            for name, features in self._features(pixels):
+                if not np.isfinite(features).all():
+                    raise InputError(
+                        f"The features {name!r} of these pictures are not all finite numbers: the "
+                        "space does not suit them; leave out its file of weights, or the space."
+                    )
+                if name not in sums:
+                    sums[name] = MomentSums(features.mean(axis=0))
+                sums[name].update(features)
+                parts[name].append(features.astype(np.float32))
+        return Seen(
+            {name: total.result() for name, total in sums.items()},
+            {name: np.concatenate(some) for name, some in parts.items()},
+            np.concatenate(found) if found else None,
+        )
 
-    def row(self, draws: Iterator[np.ndarray]) -> dict[str, Any]:
-        """Judge independent sets of pixels of equal size."""
-        faces: dict[str, Any] | None = None
-        distances: dict[str, dict[str, list[float]]] = {
-            kind: {s.name: [] for s in self.spaces} for kind in ("frechet", "gap")
-        }
-        for pixels in draws:
-            faces = faces or self.face_rate(pixels)
-            features = self.features(pixels)
-            for name, values in features.items():
-                distances["frechet"][name].append(self.real[name].distance_of(values))
-                distances["gap"][name].append(self.reconstructions[name].distance_of(values))
-        row: dict[str, Any] = {
-            "face_rate": faces,
-            "log_likelihood": {"value": None, "why": "these pictures are not drawn from a law"},
-        }
-        for kind, by_space in distances.items():
-            row[kind] = {name: _spread(values, len(pixels)) for name, values in by_space.items()}
+    def _features(
+        self, pixels: np.ndarray, spaces: Iterable[FeatureSpace] | None = None
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Name of a space and features (at most 256, d) in it, float64, batch by batch."""
+        for start in range(0, len(pixels), BATCH):
+            images = to_images(np.array(pixels[start : start + BATCH]), self.device)
+            for space in self.spaces if spaces is None else spaces:
+                with torch.inference_mode():
+                    yield space.name, space(images)
+
+    @functools.cached_property
+    def novelty(self) -> PictureNovelty | str:
+        """Distances to training images, whose features are taken when first asked for; or why not."""
+        spaces = [space for space in self.spaces if space.name == SPACE]
+        if not spaces:
+            return _no_space()
+        rows = self.dataset.indices("train")
+        rows = rows[:: -(-len(rows) // TRAINING_IMAGES)]
+
+        def training() -> Iterator[np.ndarray]:
+            with bar(len(rows), "looking at training images") as progress:
+                for pixels in _stored(self.dataset.pixels, rows):
+                    yield from (features for _, features in self._features(pixels, spaces))
+                    progress.update(len(pixels))
+
+        try:
+            return PictureNovelty(training(), self.reconstructions.seen.features[SPACE])
+        except InputError as refusal:
+            return str(refusal)
+
+    def face_rate(self, seen: Seen) -> dict[str, Any]:
+        """Share of pictures in which the detector finds a face, with Wilson's 95 % interval."""
+        return _proportion(seen.faces, self.no_faces)
+
+    def measure(self, draw: Draw, seen: Seen) -> dict[tuple[str, ...], float | str]:
+        """Every number of one draw, by column (and space); a reason in place of what there is not."""
+        found: dict[tuple[str, ...], float | str] = {}
+        for distance, kernel, prefix, reference in (
+            ("frechet", "kid", "", self.real),
+            ("gap", "kid_gap", "sampler_", self.reconstructions),
+        ):
+            for space, moments in seen.moments.items():
+                found[distance, space] = reference.frechet[space].distance(
+                    moments.mean, moments.cov
+                )
+                found[kernel, space] = reference.seen.kernel[space].distance(seen.kernel[space])
+            for name, value in reference.fidelity(seen).items():
+                found[prefix + name,] = value
+        found["diversity",] = self._diversity(seen)
+        found["novelty",] = (
+            self.novelty
+            if isinstance(self.novelty, str)
+            else self.novelty.ratio(seen.features[SPACE])
+        )
+        found["radius",] = self._radius(draw.z)
+        return found
+
+    def _diversity(self, seen: Seen) -> float | str:
+        if SPACE not in seen.moments:
+            return _no_space()
+        whole = float(np.trace(self.reconstructions.seen.moments[SPACE].cov))
+        if not whole > 0:
+            return "the reconstructions of the test images are all alike"
+        return float(np.trace(seen.moments[SPACE].cov)) / whole
+
+    def _radius(self, z: np.ndarray | None) -> float | str:
+        if z is None:
+            return "these pictures were not decoded from codes"
+        if isinstance(self.moments, str):
+            return self.moments
+        try:
+            return float(np.sqrt(mahalanobis_squared(z, self.moments)).mean())
+        except InputError as refusal:
+            return str(refusal)
+
+    def row(self, draws: Iterable[Draw]) -> dict[str, Any]:
+        """Judge independent draws of equal size: an entry for every column."""
+        faces: dict[str, Any] = {}
+        found: dict[tuple[str, ...], list[float | str]] = {}
+        for draw in draws:
+            seen = self.look(draw.pixels, faces=not faces)
+            faces = faces or self.face_rate(seen)
+            for column, value in self.measure(draw, seen).items():
+                found.setdefault(column, []).append(value)
+        row: dict[str, Any] = {"face_rate": faces}
+        for (name, *space), values in found.items():
+            entry = _spread(values, seen.n)
+            if space:
+                row.setdefault(name, {})[space[0]] = entry
+            else:
+                row[name] = entry
+        row["log_likelihood"] = {"value": None, "why": "these pictures are not drawn from a law"}
         return row
+
+    def facts(self) -> dict[str, Any]:
+        """What is to be known of each feature space to read its numbers, ready for JSON."""
+        return {space.name: self._facts(space) for space in self.spaces}
+
+    def _facts(self, space: FeatureSpace) -> dict[str, Any]:
+        real, rebuilt = (r.seen.moments[space.name] for r in (self.real, self.reconstructions))
+        facts = {
+            "comparable_with": space.comparable_with,
+            "dimension": real.d,
+            # What the distance is to be read against: pictures of the very same law would have it.
+            "between_equals": {
+                "frechet": expected_between_equals(real.cov, self.n),
+                "gap": expected_between_equals(rebuilt.cov, self.n),
+            },
+        }
+        if self.n <= real.d:
+            facts["note"] = (
+                f"{self.n} pictures for {real.d} dimensions: Fréchet distances are mostly chance; "
+                "judge more pictures, or look at the kernel distance, which has no bias"
+            )
+        return facts
 
 
 def check_pairing(dataset: Dataset, *codes: Codes) -> None:
@@ -202,8 +420,32 @@ def check_pairing(dataset: Dataset, *codes: Codes) -> None:
             )
 
 
-def _references(features: dict[str, np.ndarray]) -> dict[str, FrechetReference]:
-    return {name: FrechetReference.of(values) for name, values in features.items()}
+def _stored(pixels: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Chosen images in blocks."""
+    for start in range(0, len(rows), BLOCK):
+        yield pixels[rows[start : start + BLOCK]]
+
+
+def _decoded(model: Autoencoder, z: np.ndarray) -> Iterator[np.ndarray]:
+    """Decoded codes in blocks."""
+    for start in range(0, len(z), BLOCK):
+        yield decode_pixels(model, z[start : start + BLOCK])
+
+
+def _moments_of_codes(train: np.ndarray | None) -> Moments | str:
+    if train is None:
+        return "the training codes, about which radii are measured, were not given"
+    return Moments.of(train)
+
+
+def _in_space(features: dict[str, np.ndarray]) -> np.ndarray:
+    if SPACE not in features:
+        raise InputError(_no_space())
+    return features[SPACE]
+
+
+def _no_space() -> str:
+    return f"this is measured in {SPACE} features, which these images have not"
 
 
 def _proportion(found: np.ndarray | None, why: str | None) -> dict[str, Any]:
@@ -213,10 +455,18 @@ def _proportion(found: np.ndarray | None, why: str | None) -> dict[str, Any]:
     return {"value": float(found.mean()), "low": low, "high": high, "n": len(found)}
 
 
-def _spread(values: list[float], n: int) -> dict[str, Any]:
+def _spread(values: list[float | str], n: int) -> dict[str, Any]:
+    numbers = [value for value in values if not isinstance(value, str)]
+    if len(numbers) < len(values):
+        return {"value": None, "why": next(value for value in values if isinstance(value, str))}
+    if not np.isfinite(numbers).all():
+        return {
+            "value": None,
+            "why": "not finite: the features of these pictures are out of bounds",
+        }
     return {
-        "value": float(np.mean(values)), "low": min(values), "high": max(values),
-        "n": n, "draws": len(values),
+        "value": float(np.mean(numbers)), "low": min(numbers), "high": max(numbers),
+        "n": n, "draws": len(numbers),
     }  # fmt: skip
 
 
@@ -229,6 +479,7 @@ def score(
     config: EvaluationConfig,
     seed: int = 0,
     refused: dict[str, str] | None = None,
+    train: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """The scorecard of a run, as ``scorecard.json`` holds it.
 
@@ -241,6 +492,8 @@ def score(
         config: Pictures per draw, and draws.
         seed: Of every draw.
         refused: Samplers that could not be fitted, and why; their rows say so.
+        train: Training codes (n, d), about whose centre radii are measured; without them there are
+            no radii.
 
     Raises:
         InputError: The codes are of other images than the dataset's.
@@ -248,42 +501,54 @@ def score(
     check_pairing(dataset, held_out, test)
     rng = np.random.default_rng(seed)
     real, reference = dataset.indices("validation"), dataset.indices("test")
-    judge = Judge.of(model, dataset, test, min(config.n, len(real)), rng)
+    judge = Judge.of(model, dataset, test, min(config.n, len(real)), rng, train)
     n = judge.n
     subsamples = [rng.choice(len(real), n, replace=False) for _ in range(config.draws)]
 
-    def drawn(sampler: Sampler) -> Iterator[np.ndarray]:
+    def drawn(sampler: Sampler) -> Iterator[Draw]:
         for k in range(config.draws):
-            yield decode_pixels(model, sampler.sample(n, seed=seed + k))
+            z = sampler.sample(n, seed=seed + k)
+            yield Draw(_decoded(model, z), z)
+
+    def scrambled(rows: np.ndarray) -> Iterator[np.ndarray]:
+        for i, pixels in enumerate(_stored(dataset.pixels, rows)):
+            yield scramble_phases(pixels, seed + i * BLOCK)
 
     rows: dict[str, Any] = {}
     with bar(len(samplers) + 3, "judging", unit="rows") as progress:
-        rows["real"] = judge.row(dataset.pixels[real[s]] for s in subsamples)
+        rows["real"] = judge.row(Draw(_stored(dataset.pixels, real[s])) for s in subsamples)
         progress.update()
-        rows["reconstruction"] = judge.row(decode_pixels(model, held_out.z[s]) for s in subsamples)
+        held = (held_out.z[s] for s in subsamples)
+        rows["reconstruction"] = judge.row(Draw(_decoded(model, z), z) for z in held)
         rows["reconstruction"]["mse"] = _squared_error(model, test.z, dataset.pixels, reference)
         progress.update()
-        rows["phase-scrambled"] = judge.row(
-            scramble_phases(dataset.pixels[real[s]], seed) for s in subsamples
-        )
+        rows["phase-scrambled"] = judge.row(Draw(scrambled(real[s])) for s in subsamples)
         progress.update()
         for name, sampler in samplers.items():
             rows[name] = judge.row(drawn(sampler))
             rows[name]["log_likelihood"] = _likelihood(sampler, held_out.z)
             progress.update()
     for name, why in (refused or {}).items():
-        nothing = {"value": None, "why": why}
-        each = {space.name: nothing for space in judge.spaces}
-        rows[name] = {"face_rate": nothing, "log_likelihood": nothing, "frechet": each, "gap": each}
+        rows[name] = _nothing({column: rows["real"][column] for column in BY_SPACE + PLAIN}, why)
     return {
         "n": n,
         "draws": config.draws,
         "seed": seed,
+        "neighbours": NEIGHBOURS,
         "reference": f"{n} of {len(reference)} test images; real is the validation split",
+        "held_out": {"validation": len(real), "test": len(reference)},
         "detector": judge.detector.to_dict() if judge.detector else None,
-        "features": {s.name: {"comparable_with": s.comparable_with} for s in judge.spaces},
+        "features": judge.facts(),
         "recommendation": recommend(rows),
         "rows": rows,
+    }
+
+
+def _nothing(row: dict[str, Any], why: str) -> dict[str, Any]:
+    """A row of the same columns, with a reason in place of every entry."""
+    return {
+        key: {"value": None, "why": why} if "value" in entry else _nothing(entry, why)
+        for key, entry in row.items()
     }
 
 

@@ -99,12 +99,13 @@ class Bench:
         """
         from latentshape.decoding import decode_pixels
 
-        pixels = decode_pixels(self.model, z)
-        features = self.judge.features(pixels)
+        judge, rebuilt = self.judge, self.judge.reconstructions
+        seen = judge.look([decode_pixels(self.model, z)], faces=True)
+        moments = seen.moments["random-conv"]
         return {
-            "face_rate": self.judge.face_rate(pixels)["value"],
-            "gap": self.judge.reconstructions["random-conv"].distance_of(features["random-conv"]),
-            **self.judge.fidelity_and_diversity(features),
+            "face_rate": judge.face_rate(seen)["value"],
+            "gap": rebuilt.frechet["random-conv"].distance(moments.mean, moments.cov),
+            **{k: None if isinstance(v, str) else v for k, v in rebuilt.fidelity(seen).items()},
             "n": len(z),
         }
 

@@ -8,12 +8,14 @@ batch are pulled to that law's quantiles :math:`q_k = F^{-1}((k - \frac12) / m)`
           \frac1n \sum_k \big( \|z\|_{(k)} - q_k \big)^2 +
           \frac1m \sum_k \big( \tfrac{\|z - z'\|_{(k)}}{\sqrt 2} - q_k \big)^2 \Big]
 
-with :math:`m = n (n - 1) / 2` pairs. Each bracket is the squared Wasserstein distance of two laws on the
-line, in squared units of a code, and its pull does not fade far from the goal, as the difference of
-two distribution functions would. Radii alone would allow a ray; the distances spread the codes over
-all directions, and only a mean of zero satisfies both. No noise and no prior draw is needed. The
-empirical law of a batch from N(0, I) is not exactly the law: both terms keep a small rest, of the
-order 1 / n.
+with :math:`m = n (n - 1) / 2` pairs. Each bracket is the squared Wasserstein distance of two laws
+on the line, in squared units of a code, and its pull does not fade far from the goal, as the
+difference of two distribution functions would. Radii alone would allow a ray. Both laws together
+force the mean to 0 and the covariance to I, as their second and fourth moments show (:math:`E\|z -
+z'\|^2 = 2 E\|z\|^2 - 2 \|\mu\|^2`, and the fourth holds :math:`4\, \mathrm{tr}\, \Sigma^2`, which
+is least at I for a given trace); beyond moments of that order they leave room. No noise and no
+prior draw is needed. The empirical law of a batch from N(0, I) is not exactly the law: both terms
+keep a small rest, of the order 1 / n.
 
 References:
     Duda 2018, Gaussian AutoEncoder, https://arxiv.org/abs/1811.04751 (radii, distances; its weights

@@ -11,15 +11,15 @@ batch are pulled to that law's quantiles :math:`q_k = F^{-1}((k - \frac12) / m)`
 with :math:`m = n (n - 1) / 2` pairs. Each bracket is the squared Wasserstein distance of two laws
 on the line, in squared units of a code, and its pull does not fade far from the goal, as the
 difference of two distribution functions would. Radii alone would allow a ray. Both laws together
-force the mean to 0 and the covariance to I, as their second and fourth moments show (:math:`E\|z -
-z'\|^2 = 2 E\|z\|^2 - 2 \|\mu\|^2`, and the fourth holds :math:`4\, \mathrm{tr}\, \Sigma^2`, which
-is least at I for a given trace); beyond moments of that order they leave room. No noise and no
-prior draw is needed. The empirical law of a batch from N(0, I) is not exactly the law: both terms
-keep a small rest, of the order 1 / n.
+force the mean to 0 and the covariance to I, as their second and fourth moments show: for one law of z,
+:math:`E\|z - z'\|^2 = 2 E\|z\|^2 - 2 \|\mu\|^2`, and with no mean the fourth moment of the distance
+grows with :math:`\mathrm{tr}\, \Sigma^2`, which is least at I for a given trace. Beyond moments of that
+order they leave room. No noise and no prior draw is needed. The empirical law of a batch from N(0, I)
+is not exactly the law: both terms keep a small rest, of the order 1 / n.
 
 References:
-    Duda 2018, Gaussian AutoEncoder, https://arxiv.org/abs/1811.04751 (radii, distances; its weights
-    are not given for images: lambda here is ours)
+    Duda 2018, Gaussian AutoEncoder, https://arxiv.org/abs/1811.04751 (agreement of radii and distances
+    with the Gaussian's; squared differences of quantiles and the weight are our choice)
 """
 
 from __future__ import annotations

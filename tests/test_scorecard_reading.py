@@ -103,7 +103,8 @@ def test_the_floor_stands_beside_what_chance_alone_would_give():
     assert "n = 500 would be about 0.80 apart by chance" in said
     whole = made_card()
     whole["held_out"]["validation"] = 500
-    assert "has no range of its own" in sentence(whole, "The floor")
+    assert "too narrow for comparisons" in sentence(whole, "The floor")
+    assert "the floor" not in sentence(whole, "The nearest")
 
 
 def test_blur_is_laid_at_the_decoders_door():

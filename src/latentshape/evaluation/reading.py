@@ -51,7 +51,7 @@ def reading(card: dict[str, Any]) -> list[str]:
     else:
         said += _decoder(rows, space)
         said += _floor(card, rows, space)
-        said += _nearest(rows, space)
+        said += _nearest(card, rows, space)
         said += _centre_or_covariance(rows, space)
         said += _memory(card, rows)
         said += _truncation(rows)
@@ -141,12 +141,21 @@ def _floor(card: dict[str, Any], rows: Rows, space: str) -> list[str]:
             f" Two samples of one normal law of n = {card['n']} would be about {_number(chance, 2)} "
             "apart by chance."
         )
-    if card["n"] >= card.get("held_out", {}).get("validation", card["n"] + 1):
-        said += " All validation images are in it, so that it has no range of its own."
+    if _overlap(card):
+        said += (
+            f" Its draws share most of the {card['held_out']['validation']} validation images, so that its "
+            "range is too narrow for comparisons."
+        )
     return [said]
 
 
-def _nearest(rows: Rows, space: str) -> list[str]:
+def _overlap(card: dict[str, Any]) -> bool:
+    """Whether the draws of image rows share most of their images, so that their range says too little."""
+    images = card.get("held_out", {}).get("validation")
+    return images is not None and card["n"] > images / 2
+
+
+def _nearest(card: dict[str, Any], rows: Rows, space: str) -> list[str]:
     gaps = _of_samplers(rows, "gap", space)
     if not gaps:
         return []
@@ -163,7 +172,7 @@ def _nearest(rows: Rows, space: str) -> list[str]:
         ("training-codes", "decoded codes of training images"),
     ):
         entry = _entry(rows, name, "gap", space)
-        if entry:
+        if entry and not (name == "reconstruction" and _overlap(card)):
             beside.append(f"{_against(gaps[best], entry, 'below', 'above')} {words}, {told(entry)}")
     return [f"{said}. It is {' and '.join(beside)}." if beside else f"{said}."]
 
@@ -234,7 +243,7 @@ def _copied_pictures(rows: Rows) -> str | None:
     words = []
     for name, entry in near.items():
         own = _entry(rows, name, "radius")
-        cold = ", drawn nearer to the centre" if own and radius and _below(own, radius) else ""
+        cold = ", drawn nearer to the centre" if _cold(own, radius) else ""
         words.append(f"{name} {told(entry)}{cold}")
     return (
         f"Pictures nearer to a training image than reconstructions of held-out images, {told(yardstick)}: "
@@ -242,11 +251,16 @@ def _copied_pictures(rows: Rows) -> str | None:
     )
 
 
+def _cold(own: Entry | None, radius: Entry | None) -> bool:
+    """Whether codes lie nearer to the centre than held-out ones, by more than a twentieth."""
+    return bool(own and radius and own["high"] < 0.95 * radius["low"])
+
+
 def _truncation(rows: Rows) -> list[str]:
     radius = _entry(rows, "reconstruction", "radius")
     said = []
     for name, own in _of_samplers(rows, "radius").items():
-        if not radius or not _below(own, radius):
+        if not _cold(own, radius):
             continue
         words = []
         for column, more, less in (

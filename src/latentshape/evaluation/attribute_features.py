@@ -74,7 +74,7 @@ class AttributeSettings:
     widths: tuple[int, ...] = (32, 64, 128, 128)
     side: int = 64
     most: int = 20_000
-    shown: int = 60_000
+    shown: int = 40_000
     epochs: int = 20
     batch_size: int = 64
     rate: float = 2e-3

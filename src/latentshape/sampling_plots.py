@@ -10,7 +10,7 @@ import numpy as np
 from latentshape.images import grid
 from latentshape.plots import CODES, CONTROL, LAW, ORIGIN, figure, save, styled
 from latentshape.samplers import make_sampler
-from latentshape.shape import PCA, Moments, confidence_ellipse
+from latentshape.shape import Moments, confidence_ellipse
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +21,8 @@ __all__ = ["draws_in_plane", "draws_over_codes", "fidelity_diversity", "save_str
 #: Codes and draws in a scatter picture.
 SCATTERED = 4000
 COLOURS = {"gaussian": CODES, "ellipsoid": "#2f855a", "pairwise-ellipse": ORIGIN}
+#: Where a point's setting is written, in points from it: each curve on a side of its own.
+BESIDE = {"gaussian": (4, 3), "ellipsoid": (-18, -3), "pairwise-ellipse": (3, -9)}
 SETTINGS = {"temperature": "T = {:g}", "level": "{:.0%}", "fact": "{:g}"}
 
 
@@ -69,12 +71,11 @@ def draws_over_codes(z: np.ndarray, moments: Moments, path: Path, seed: int = 0)
         path: The PNG to write.
         seed: Of the draws.
     """
-    d, pca = moments.d, PCA.of(moments)
+    d = moments.d
     codes = np.asarray(z[:SCATTERED])
     ranks = [(0, 1), (0, min(2, d - 1)), (d // 4, d // 4 + 1), (d // 2 - 1, d // 2)]
     pairs = [p for p in dict.fromkeys(ranks) if p[0] < p[1] < d][:4]
     made, axes = figure(2, len(pairs), height=4.4)
-    scores = Moments(moments.n, np.zeros(d), np.diag(pca.eigenvalues))
     r = np.abs(np.triu(moments.correlation(), 1))
     strongest = [divmod(int(k), d) for k in np.argsort(r, axis=None)[::-1][: len(pairs)]]
     for row, coordinates in enumerate(("pca", "original")):
@@ -82,13 +83,14 @@ def draws_over_codes(z: np.ndarray, moments: Moments, path: Path, seed: int = 0)
         method = "exact" if coordinates == "pca" else "sequential"
         sampler = make_sampler("pairwise-ellipse", coordinates=coordinates, method=method).fit(z)
         draws = sampler.sample(SCATTERED, seed=seed)
-        limit = sampler.fact * sampler.sigma
+        limit = sampler.limit_
+        # The sampler's own axes and widths: those of the codes in the core, on which it is fitted.
+        own = Moments(moments.n, np.zeros(d), np.diag(np.square(sampler.std_)))
         for ax, pair, rank in zip(axes[row], strongest, pairs):
             if coordinates == "pca":
                 title = f"PCA axes {rank[0] + 1} and {rank[1] + 1}"
-                draws_in_plane(
-                    ax, pca.transform(codes), pca.transform(draws), scores, rank, limit, title
-                )
+                seen = [(x - sampler.mean_) @ sampler.axes_.T for x in (codes, draws)]
+                draws_in_plane(ax, *seen, own, rank, limit, title)
             else:
                 title = f"components {pair[0]} and {pair[1]}"
                 draws_in_plane(ax, codes, draws, moments, pair, limit, title)
@@ -115,10 +117,11 @@ def fidelity_diversity(
         chosen = [row for row in rows if row["sampler"] == name]
         ax.plot([r[x] for r in chosen], [r[y] for r in chosen], color=colour, marker="o",
                 markersize=3.5, linewidth=1, label=name)  # fmt: skip
-        for row in chosen:
+        # The ellipsoid's levels lie too close together to be named one by one.
+        for row in chosen[:: max(1, len(chosen) - 1)] if name == "ellipsoid" else chosen:
             key = next(k for k in SETTINGS if k in row)
             ax.annotate(SETTINGS[key].format(row[key]), (row[x], row[y]), fontsize=5.5,
-                        xytext=(3, 3), textcoords="offset points", color=colour)  # fmt: skip
+                        xytext=BESIDE[name], textcoords="offset points", color=colour)  # fmt: skip
     single = [row for row in rows if row["sampler"] not in COLOURS]
     for row, marker in zip(single, "D^sP*"):
         ax.plot(row[x], row[y], color=LAW, marker=marker, markersize=5, linestyle="none",
@@ -158,9 +161,10 @@ def save_strips(rows: list[tuple[str, np.ndarray]], path: Path) -> Path:
     """`strips` as a PNG, in about the pixels that the pictures have."""
     height, width = rows[0][1].shape[1:3]
     longest = max(len(pixels) for _, pixels in rows)
-    shown = 6.0  # inches of pictures beside 1.4 of names
+    shown = 6.0  # inches of pictures, beside the names
+    words = max(len(part) for name, _ in rows for part in name.split("\n"))
     line = shown * (height + 6) / (longest * (width + 2))
-    made, axes = figure(1, 1, width=shown + 1.4, height=max(0.5, line * len(rows)))
+    made, axes = figure(1, 1, width=shown + 0.3 + 0.075 * words, height=0.15 + line * len(rows))
     strips(axes[0, 0], rows)
     save(made, path)
     return path

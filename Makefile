@@ -5,8 +5,10 @@
 #
 # SYSTEM_SITE=1  use an already installed torch (for example a CUDA build) instead of the pinned one
 # PY=python3.12  another interpreter        VENV=path  another place for the environment
+# JOBS=1         test processes (default: one per processor), each with one thread
 
 VENV ?= .venv
+JOBS ?= auto
 PY   ?= python3
 BIN   = $(VENV)/bin
 PIP   = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
@@ -23,7 +25,7 @@ demo: $(VENV)/.demo$(SYSTEM_SITE)
 	$(BIN)/latentshape run --preset faces-64 --out runs/faces
 
 test: $(VENV)/.dev$(SYSTEM_SITE)
-	$(BIN)/python -m pytest --quiet
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet -n $(JOBS) --dist worksteal
 
 check: $(VENV)/.dev$(SYSTEM_SITE)
 	$(BIN)/ruff format --check .

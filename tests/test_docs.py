@@ -205,7 +205,7 @@ def test_public_names_are_what_all_says() -> None:
 
 
 def test_the_count_of_samplers_is_true() -> None:
-    words = {10: "ten", 11: "eleven", 12: "twelve"}
+    words = {14: "fourteen", 15: "fifteen", 16: "sixteen"}
     assert f"in {words[len(SAMPLERS)]} ways" in README.replace("\n", " ")
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("\n  ", " ")
     assert f"`{' '.join(SAMPLERS)}`" in changelog

@@ -413,8 +413,10 @@ def judged(run, **settings):
     dataset, model = open_data(config, run), load_model(run)
     samplers, _ = fit_samplers(load_codes(run, "train").z)
     held_out, test = load_codes(run, "validation"), load_codes(run, "test")
-    evaluation = EvaluationConfig(**({"n": 8, "draws": 2} | settings))
-    return score(model, dataset, samplers, held_out, test, evaluation)
+    settings = {"n": 8, "draws": 2, "features": "pixel-pca,random-conv"} | settings
+    evaluation = EvaluationConfig(**settings)
+    train = load_codes(run, "train").z
+    return score(model, dataset, samplers, held_out, test, evaluation, train=train)
 
 
 def test_the_scorecard_of_a_run_has_the_rows_and_entries_others_rely_on(finished):
@@ -486,7 +488,7 @@ def test_the_wrong_centre_and_the_wrong_spread_are_told_from_the_right_ones(fini
     samplers["gaussian"] = moved["gaussian"]
     card = score(
         model, dataset, samplers, load_codes(finished, "validation"), load_codes(finished, "test"),
-        EvaluationConfig(n=10, draws=3),
+        EvaluationConfig(n=10, draws=3, features="pixel-pca,random-conv"),
     )  # fmt: skip
     for space in card["features"]:
         right = card["rows"]["training-codes"]["gap"][space]["value"]
@@ -498,17 +500,19 @@ def test_nothing_is_fitted_on_what_it_judges(finished, monkeypatch):
     dataset = open_data(finished.config(), finished)
     training = {p.tobytes() for p in dataset.pixels[dataset.indices("train")]}
     seen = []
-    real_fit, real_calibrate = scorecard.fit_features, scorecard.calibrate
+    real_fit, real_calibrate = scorecard.fit_spaces, scorecard.calibrate
 
-    def fit(images):
-        seen.extend(p.tobytes() for p in (images.permute(0, 2, 3, 1) * 255).round().byte().numpy())
-        return real_fit(images)
+    def fit(context, names):
+        for images in context.blocks():
+            pixels = (images.permute(0, 2, 3, 1) * 255).round().byte().numpy()
+            seen.extend(p.tobytes() for p in pixels)
+        return real_fit(context, names)
 
     def spy(pixels):
         seen.extend(p.tobytes() for p in pixels)
         return real_calibrate(pixels)
 
-    monkeypatch.setattr(scorecard, "fit_features", fit)
+    monkeypatch.setattr(scorecard, "fit_spaces", fit)
     monkeypatch.setattr(scorecard, "calibrate", spy)
     judged(finished, draws=1)
     assert seen

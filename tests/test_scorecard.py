@@ -11,7 +11,7 @@ from latentshape.data import Dataset
 from latentshape.data.faces import faces
 from latentshape.errors import InputError
 from latentshape.evaluation import scorecard
-from latentshape.evaluation.features import PixelPCA
+from latentshape.evaluation.features import fit_spaces
 from latentshape.evaluation.novelty import PictureNovelty
 from latentshape.evaluation.scorecard import BY_SPACE, PLAIN, Draw, Judge, score
 from latentshape.images import to_images
@@ -169,7 +169,8 @@ def test_reasons_stand_where_there_is_no_number(dataset, sharp, real):
 
 
 def test_without_random_convolutions_the_rest_is_computed(dataset, real, monkeypatch):
-    monkeypatch.setattr(scorecard, "fit_features", lambda images: [PixelPCA(images)])
+    only = fit_spaces
+    monkeypatch.setattr(scorecard, "fit_spaces", lambda context, _: only(context, ["pixel-pca"]))
     row = judge_of(dataset, 32, train=False).row([Draw([real])])
     for name in ("precision", "sampler_recall", "novelty", "diversity"):
         assert "random-conv" in row[name]["why"]
@@ -217,7 +218,7 @@ def card_of(dataset, n=100, draws=2, **options):
     samplers = {
         name: make_sampler(name).fit(train.z) for name in ("gaussian", "cube", "training-codes")
     }
-    evaluation = EvaluationConfig(n=n, draws=draws)
+    evaluation = EvaluationConfig(n=n, draws=draws, features="pixel-pca,random-conv")
     return score(
         model, dataset, samplers, held_out, test, evaluation, train=train.z, **options
     )  # fmt: skip

@@ -16,7 +16,7 @@ from latentshape.runs import RunFolder
 
 #: Options under which everything takes seconds.
 TINY = dict(data="faces:n=200", size=32, filters=(3, 4), latent_dim=5, epochs=2, batch_size=32,
-            precision="fp32", n=8, draws=2)  # fmt: skip
+            precision="fp32", n=8, draws=2, features="pixel-pca,random-conv")  # fmt: skip
 FLAGS = {"n": "--judged", "draws": "--judged-draws"}
 
 

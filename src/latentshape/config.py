@@ -111,6 +111,18 @@ class EvaluationConfig:
 
     n: int = _option(1000, "pictures per row and draw")
     draws: int = _option(5, "independent draws behind each interval")
+    features: str = _option(
+        "pixel-pca,codes,random-conv,attributes,inception,dinov2",
+        "feature spaces to judge in; those that do not apply are left out and named",
+    )
+    inception_weights: str = _option(
+        "", "file of Inception-v3 weights, for feature space inception"
+    )
+    dinov2_weights: str = _option("", "file of DINOv2 weights, for feature space dinov2")
+
+    def feature_names(self) -> list[str]:
+        """The feature spaces, one by one."""
+        return [name.strip() for name in self.features.split(",") if name.strip()]
 
 
 @dataclass(frozen=True)

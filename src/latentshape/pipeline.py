@@ -282,7 +282,8 @@ def evaluate_run(run: RunFolder) -> dict[str, Any]:
         save_png(run.samples_path / "real.png", grid(shown))
         rebuilt = decode_pixels(model, held_out.z[:SHOWN])
         save_png(run.samples_path / "reconstruction.png", grid(rebuilt))
-        card = score(model, dataset, samplers, held_out, test, config.evaluation, refused=refused)
+        card = score(model, dataset, samplers, held_out, test, config.evaluation, refused=refused,
+                     train=train.z)  # fmt: skip
         card["novelty"] = code_novelty(samplers, train.z, held_out.z)
         write_json(run.scorecard_path, card)
         name = card["recommendation"]["value"]

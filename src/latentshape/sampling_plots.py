@@ -89,8 +89,8 @@ def draws_over_codes(z: np.ndarray, moments: Moments, path: Path, seed: int = 0)
         for ax, pair, rank in zip(axes[row], strongest, pairs):
             if coordinates == "pca":
                 title = f"PCA axes {rank[0] + 1} and {rank[1] + 1}"
-                seen = [(x - sampler.mean_) @ sampler.axes_.T for x in (codes, draws)]
-                draws_in_plane(ax, *seen, own, rank, limit, title)
+                there, drawn = ((x - sampler.mean_) @ sampler.axes_.T for x in (codes, draws))
+                draws_in_plane(ax, there, drawn, own, rank, limit, title)
             else:
                 title = f"components {pair[0]} and {pair[1]}"
                 draws_in_plane(ax, codes, draws, moments, pair, limit, title)

@@ -33,6 +33,7 @@ from latentshape.files import atomic_path, read_json, write_json
 from latentshape.progress import say
 
 __all__ = [
+    "NETWORKS",
     "NULLS",
     "CacheEntry",
     "build_entry",
@@ -51,7 +52,7 @@ MAX_UNREADABLE = 0.05
 #: What an entry is called, finished or being built: nothing else in the folder is ever touched.
 ENTRY_NAME = re.compile(r"[0-9a-f]{24}|\.[0-9a-f]{24}-[0-9a-f]{16}")
 #: Folders beside the entries: digests of contents, locks, simulated laws of test statistics.
-DIGESTS, LOCKS, NULLS = "digests", "locks", "nulls"
+DIGESTS, LOCKS, NULLS, NETWORKS = "digests", "locks", "nulls", "networks"
 
 
 @dataclass(frozen=True)
@@ -342,7 +343,7 @@ def clear_cache(keys: Sequence[str] = ()) -> int:
             )
         chosen += fitting
     if not keys:
-        chosen += [DIGESTS, LOCKS, NULLS]
+        chosen += [DIGESTS, LOCKS, NULLS, NETWORKS]
     freed = 0
     for name in dict.fromkeys(chosen):
         freed += _size_of(folder / name)

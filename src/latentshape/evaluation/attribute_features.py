@@ -36,7 +36,7 @@ from torch.nn import functional
 
 from latentshape.config import TrainingConfig
 from latentshape.data import Dataset
-from latentshape.data.cache import cache_folder
+from latentshape.data.cache import NETWORKS, cache_folder
 from latentshape.errors import InputError
 from latentshape.evaluation.features import BLOCK, FeatureContext, FeatureSpace, evenly
 from latentshape.files import atomic_path
@@ -44,12 +44,11 @@ from latentshape.images import resize, to_images
 from latentshape.progress import bar
 from latentshape.training import epoch_order, learning_rate
 
-__all__ = ["NETWORKS", "AttributeFeatures", "AttributeSettings", "Targets"]
+__all__ = ["AttributeFeatures", "AttributeSettings", "Targets"]
 
 #: Part of every key; raise it when the same settings begin to mean another network.
 FORMAT = 1
 #: The folder of the cache in which networks are kept.
-NETWORKS = "networks"
 #: Validation images that it is measured on at most.
 MEASURED = 4000
 

@@ -59,7 +59,7 @@ from latentshape.evaluation.faces import (
     no_faces,
     scramble_phases,
 )
-from latentshape.evaluation.features import FeatureSpace, fit_features
+from latentshape.evaluation.features import FeatureContext, FeatureSpace, fit_spaces
 from latentshape.evaluation.frechet import FrechetReference, expected_between_equals
 from latentshape.evaluation.kid import KernelSide
 from latentshape.evaluation.novelty import TRAINING_IMAGES, PictureNovelty
@@ -216,6 +216,7 @@ class Judge:
     chosen: np.ndarray
     dataset: Dataset
     moments: Moments | str
+    missing: dict[str, str]
     real: Reference = field(init=False)
     reconstructions: Reference = field(init=False)
 
@@ -228,6 +229,7 @@ class Judge:
         n: int,
         rng: np.random.Generator,
         train: np.ndarray | None = None,
+        config: EvaluationConfig | None = None,
     ) -> Judge:
         """Fit feature spaces and the detector on training images, and take n test images as references.
 
@@ -238,9 +240,12 @@ class Judge:
             n: Pictures in each reference; all test images where there are fewer.
             rng: Chooses them.
             train: Training codes (n, d), where radii are to be measured.
+            config: Which feature spaces, with which files of weights; None: those that need only
+                training images.
 
         Raises:
-            InputError: The codes are of other images than the dataset's.
+            InputError: The codes are of other images than the dataset's, or a feature space or file
+                of weights that was asked for cannot be used.
         """
         check_pairing(dataset, test)
         rows, reference = dataset.indices("train"), dataset.indices("test")
@@ -250,11 +255,23 @@ class Judge:
             detector = calibrate(dataset.pixels[sample[:CALIBRATION_IMAGES]])
             why_none = no_faces(detector)
         device = next(model.parameters()).device
-        spaces = fit_features(to_images(dataset.pixels[sample]))
+        if config is None:
+            config = EvaluationConfig(features="pixel-pca,random-conv")
+        weights = {"inception": config.inception_weights, "dinov2": config.dinov2_weights}
+        context = FeatureContext(dataset, sample, model, device=device, weights=weights)
+        spaces, missing = fit_spaces(context, config.feature_names())
         n = min(n, len(reference))
         chosen = rng.choice(len(reference), n, replace=False)
         judge = cls(
-            spaces, detector, why_none, device, n, chosen, dataset, _moments_of_codes(train)
+            spaces,
+            detector,
+            why_none,
+            device,
+            n,
+            chosen,
+            dataset,
+            _moments_of_codes(train),
+            missing,
         )
         judge.real = Reference(judge.look(_stored(dataset.pixels, reference[chosen])))
         judge.reconstructions = Reference(judge.look(_decoded(model, test.z[chosen])))
@@ -390,7 +407,7 @@ class Judge:
     def _facts(self, space: FeatureSpace) -> dict[str, Any]:
         real, rebuilt = (r.seen.moments[space.name] for r in (self.real, self.reconstructions))
         facts = {
-            "comparable_with": space.comparable_with,
+            **space.facts(),
             "dimension": real.d,
             # What the distance is to be read against: pictures of the very same law would have it.
             "between_equals": {
@@ -501,7 +518,7 @@ def score(
     check_pairing(dataset, held_out, test)
     rng = np.random.default_rng(seed)
     real, reference = dataset.indices("validation"), dataset.indices("test")
-    judge = Judge.of(model, dataset, test, min(config.n, len(real)), rng, train)
+    judge = Judge.of(model, dataset, test, min(config.n, len(real)), rng, train, config)
     n = judge.n
     subsamples = [rng.choice(len(real), n, replace=False) for _ in range(config.draws)]
 
@@ -539,6 +556,7 @@ def score(
         "held_out": {"validation": len(real), "test": len(reference)},
         "detector": judge.detector.to_dict() if judge.detector else None,
         "features": judge.facts(),
+        "features_left_out": judge.missing,
         "recommendation": recommend(rows),
         "rows": rows,
     }

@@ -189,7 +189,7 @@ _SECTIONS: dict[str, Any] = {
 #: Each preset is one line; docs/results.md holds what it measured.
 PRESETS: dict[str, dict[str, Any]] = {
     "faces-64": dict(data="faces", size=64, latent_dim=128, filters=(32, 64, 128, 256),
-                     batch_size=64, epochs=16),
+                     batch_size=64, epochs=16, n=500),
     "celeba-64": dict(data="celeba", size=64, latent_dim=256, filters=(32, 64, 128, 256), epochs=24),
     # Digits have a left and a right: they are never mirrored.
     "mnist": dict(data="mnist", size=28, channels=1, latent_dim=16, filters=(32, 64), flip=False,

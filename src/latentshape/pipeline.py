@@ -142,7 +142,7 @@ def encode_run(run: RunFolder, spec: str | None = None) -> Path:
 
     model = load_model(run)
     dataset = open_data(run.config(), run, spec)
-    precision = run.stages().get("train", {}).get("precision", "fp32")
+    precision = _precision(run)
     weights = weights_digest(run)
     if spec is not None:
         folder = run.path / f"codes-{dataset.fingerprint[:8]}"
@@ -153,6 +153,11 @@ def encode_run(run: RunFolder, spec: str | None = None) -> Path:
         facts["precision"] = precision
         facts["images"] = len(dataset)
     return run.codes_path
+
+
+def _precision(run: RunFolder) -> str:
+    """At which the model was trained, and encodes."""
+    return str(run.stages().get("train", {}).get("precision", "fp32"))
 
 
 def analyze_codes(
@@ -283,7 +288,7 @@ def evaluate_run(run: RunFolder) -> dict[str, Any]:
         rebuilt = decode_pixels(model, held_out.z[:SHOWN])
         save_png(run.samples_path / "reconstruction.png", grid(rebuilt))
         card = score(model, dataset, samplers, held_out, test, config.evaluation, refused=refused,
-                     train=train.z)  # fmt: skip
+                     train=train.z, precision=_precision(run))  # fmt: skip
         card["novelty"] = code_novelty(samplers, train.z, held_out.z)
         write_json(run.scorecard_path, card)
         name = card["recommendation"]["value"]

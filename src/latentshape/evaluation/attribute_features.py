@@ -33,6 +33,7 @@ from safetensors.torch import save
 from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from latentshape.config import TrainingConfig
 from latentshape.data import Dataset
@@ -42,7 +43,7 @@ from latentshape.evaluation.features import BLOCK, FeatureContext, FeatureSpace,
 from latentshape.files import atomic_path
 from latentshape.images import resize, to_images
 from latentshape.progress import bar
-from latentshape.training import epoch_order, learning_rate
+from latentshape.training import autocast, epoch_order, learning_rate
 
 __all__ = ["AttributeFeatures", "AttributeSettings", "Targets"]
 
@@ -73,7 +74,7 @@ class AttributeSettings:
     widths: tuple[int, ...] = (32, 64, 128, 128)
     side: int = 64
     most: int = 20_000
-    shown: int = 40_000
+    shown: int = 24_000
     epochs: int = 20
     batch_size: int = 64
     rate: float = 2e-3
@@ -205,6 +206,7 @@ class AttributeFeatures(FeatureSpace):
         dataset: Attributes of yes and no, ``factors`` and other numbers are what is learnt.
         device: Where it is trained and used.
         settings: How it is made.
+        precision: At which pictures go through it, ``fp32`` or ``bf16``; it is trained in fp32.
 
     Attributes:
         details: ``attributes`` with the held-out ``accuracy``, that of the ``majority``'s answer, and
@@ -223,6 +225,7 @@ class AttributeFeatures(FeatureSpace):
         dataset: Dataset,
         device: torch.device | str = "cpu",
         settings: AttributeSettings | None = None,
+        precision: str = "fp32",
     ) -> None:
         settings = settings or SETTINGS
         rows = evenly(dataset.indices("train"), settings.most)
@@ -244,6 +247,8 @@ class AttributeFeatures(FeatureSpace):
             with contextlib.suppress(OSError):  # what cannot be kept is trained anew next time
                 _write(path, self._network, kept)
         self._scale: float = kept["scale"]
+        self._precision = precision
+        _fuse(self._network)
         self.details = {name: value for name, value in kept.items() if name != "scale"}
         self.description = _described(self.details)
         self.comparable_with = (
@@ -253,13 +258,23 @@ class AttributeFeatures(FeatureSpace):
     @classmethod
     def fit(cls, context: FeatureContext) -> Self:
         """The network of the context's dataset, from the cache or trained now."""
-        return cls(context.dataset, context.device)
+        return cls(context.dataset, context.device, precision=context.precision)
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> np.ndarray:
         """Features (n, units)."""
-        found = self._network.features(images.to(self.device))
+        with autocast(self.device, self._precision):
+            found = self._network.features(images.to(self.device))
         return found.double().cpu().numpy() / self._scale
+
+
+def _fuse(network: _Network) -> None:
+    """Batch norm has become a factor and a shift for each map: the convolution takes them over."""
+    layers: list[Any] = list(network.maps)
+    fused: list[nn.Module] = []
+    for convolution, norm, activation in zip(layers[::3], layers[1::3], layers[2::3]):
+        fused += [fuse_conv_bn_eval(convolution, norm), activation]
+    network.maps = nn.Sequential(*fused)
 
 
 def _described(details: dict[str, Any]) -> str:

@@ -230,6 +230,7 @@ class Judge:
         rng: np.random.Generator,
         train: np.ndarray | None = None,
         config: EvaluationConfig | None = None,
+        precision: str = "fp32",
     ) -> Judge:
         """Fit feature spaces and the detector on training images, and take n test images as references.
 
@@ -242,6 +243,7 @@ class Judge:
             train: Training codes (n, d), where radii are to be measured.
             config: Which feature spaces, with which files of weights; None: those that need only
                 training images.
+            precision: Of the networks that give features, ``fp32`` or ``bf16``.
 
         Raises:
             InputError: The codes are of other images than the dataset's, or a feature space or file
@@ -258,7 +260,7 @@ class Judge:
         if config is None:
             config = EvaluationConfig(features="pixel-pca,random-conv")
         weights = {"inception": config.inception_weights, "dinov2": config.dinov2_weights}
-        context = FeatureContext(dataset, sample, model, device=device, weights=weights)
+        context = FeatureContext(dataset, sample, model, precision, device, weights)
         spaces, missing = fit_spaces(context, config.feature_names())
         n = min(n, len(reference))
         chosen = rng.choice(len(reference), n, replace=False)
@@ -497,6 +499,7 @@ def score(
     seed: int = 0,
     refused: dict[str, str] | None = None,
     train: np.ndarray | None = None,
+    precision: str = "fp32",
 ) -> dict[str, Any]:
     """The scorecard of a run, as ``scorecard.json`` holds it.
 
@@ -511,6 +514,7 @@ def score(
         refused: Samplers that could not be fitted, and why; their rows say so.
         train: Training codes (n, d), about whose centre radii are measured; without them there are
             no radii.
+        precision: Of the networks that give features: that of the run's codes.
 
     Raises:
         InputError: The codes are of other images than the dataset's.
@@ -518,7 +522,7 @@ def score(
     check_pairing(dataset, held_out, test)
     rng = np.random.default_rng(seed)
     real, reference = dataset.indices("validation"), dataset.indices("test")
-    judge = Judge.of(model, dataset, test, min(config.n, len(real)), rng, train, config)
+    judge = Judge.of(model, dataset, test, min(config.n, len(real)), rng, train, config, precision)
     n = judge.n
     subsamples = [rng.choice(len(real), n, replace=False) for _ in range(config.draws)]
 
@@ -551,6 +555,7 @@ def score(
         "n": n,
         "draws": config.draws,
         "seed": seed,
+        "precision": precision,
         "neighbours": NEIGHBOURS,
         "reference": f"{n} of {len(reference)} test images; real is the validation split",
         "held_out": {"validation": len(real), "test": len(reference)},

@@ -38,7 +38,6 @@ TABLES = (
         (
             ("", (("face rate", "face_rate", 3),)),
             ("gap (Fréchet)", (("per space", "gap", 2),)),
-            ("kernel distance", (("per space", "kid_gap", None),)),
             (
                 f"in {SPACE} features",
                 (
@@ -49,13 +48,13 @@ TABLES = (
                     ("diversity", "diversity", 2),
                 ),
             ),
+            ("kernel distance", (("per space", "kid_gap", None),)),
         ),
     ),
     (
         "Sampler and decoder together: against real test images",
         (
             ("Fréchet", (("per space", "frechet", 2),)),
-            ("kernel distance", (("per space", "kid", None),)),
             (
                 f"in {SPACE} features",
                 (
@@ -65,6 +64,7 @@ TABLES = (
                     ("coverage", "coverage", 2),
                 ),
             ),
+            ("kernel distance", (("per space", "kid", None),)),
         ),
     ),
     (

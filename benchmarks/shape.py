@@ -25,17 +25,14 @@ from __future__ import annotations
 
 import argparse
 import functools
-import importlib
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -67,36 +64,13 @@ from latentshape.shape.sliced import SlicedHistograms, directions, sliced_tests
 from latentshape.shape.streaming import stream
 from latentshape.shape.voids import nearest_neighbours
 from latentshape.shape.whitening import Whitening
+from sidebyside import MIB, OURS, Way, clock, compare, installed, latent_like, mebibytes
 
 FULL = (170_000, 256)
 CORES = os.cpu_count() or 1
-MIB = 2**20
-OURS = "latentshape"
 
 
 # Codes
-
-
-def latent_like(path: Path, n: int, d: int, seed: int = 0) -> np.ndarray:
-    """Write the codes of the module's first paragraph to a memory map; the same for the same n and d."""
-    rng = np.random.default_rng((seed, d))
-    spectrum = (1.0 + np.arange(d)) ** -0.9
-    rotation, _ = np.linalg.qr(rng.standard_normal((d, d)))
-    mixing = (np.sqrt(spectrum * d / spectrum.sum())[:, None] * rotation).astype(np.float32)
-    mean = np.zeros(d, np.float32)
-    off = rng.choice(d, min(20, d), replace=False)
-    mean[off] = rng.choice([-1.0, 1.0], len(off)) * rng.normal(4.0, 0.5, len(off))
-    z = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n, d))
-    for start in range(0, n, 8192):
-        rng = np.random.default_rng((seed, d, start))
-        rows = z[start : start + 8192]
-        y = rng.standard_normal(rows.shape, dtype=np.float32)
-        y += np.float32(0.05) * (np.square(y) - 1)
-        y *= np.sqrt(18 / rng.chisquare(20, (len(y), 1))).astype(np.float32)
-        rows[:] = y @ mixing + mean
-    z.flush()
-    del z
-    return np.load(path, mmap_mode="r")
 
 
 @dataclass
@@ -131,29 +105,6 @@ class Cloud:
 # Contestants and the table
 
 
-@dataclass
-class Way:
-    """One way to do an operation.
-
-    Attributes:
-        name: What the table calls it.
-        run: Does it (or a part) and returns numbers to compare, or None; a peer that is not
-            installed has none.
-        goal: Its time over ours that is aimed at.
-        times: The whole is so many times the part that is run.
-        seconds, mib: What is aimed at for a way of ours, at full size.
-        note: What else is to be known.
-    """
-
-    name: str
-    run: Callable[[], Any] | None
-    goal: float | None = None
-    times: float = 1.0
-    seconds: float | None = None
-    mib: float | None = None
-    note: str = ""
-
-
 OPERATIONS: dict[str, tuple[str, Callable[[Cloud], Iterator[Way]]]] = {}
 
 
@@ -165,75 +116,6 @@ def operation(name: str, title: str) -> Callable[[Any], Any]:
         return ways
 
     return enter
-
-
-def installed(name: str) -> Any:
-    """The module of a peer, or None."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return None
-
-
-def clock(seconds: float) -> str:
-    if seconds < 1:
-        return f"{1e3 * seconds:.3g} ms"
-    if seconds < 300:
-        return f"{seconds:.3g} s"
-    units = (("days", 86400), ("h", 3600), ("min", 60))
-    unit, size = next((unit, size) for unit, size in units if seconds >= size)
-    return f"{seconds / size:.3g} {unit}"
-
-
-def mebibytes(size: float) -> str:
-    return f"+{size:,.0f} MiB" if size >= 9.95 else f"+{size:.1f} MiB"
-
-
-def compare(name: str, cloud: Cloud, rounds: int) -> None:
-    """Print one operation's times, memory and ratios."""
-    title, make = OPERATIONS[name]
-    print(f"\n{name}: {title}")
-    listed = list(make(cloud))
-    ways = [way for way in listed if way.run is not None]
-    memory, results = {}, {}
-    for way in ways:
-        tracemalloc.start()
-        results[way.name] = way.run()
-        memory[way.name] = tracemalloc.get_traced_memory()[1] / MIB
-        tracemalloc.stop()
-    taken: dict[str, list[float]] = {way.name: [] for way in ways}
-    for _ in range(rounds):
-        for way in ways:
-            began = time.perf_counter()
-            way.run()
-            taken[way.name].append((time.perf_counter() - began) * way.times)
-    ours = ways[0]
-    for way in ways:
-        seconds = statistics.median(taken[way.name])
-        parts = [
-            f"  {way.name:<42}{clock(seconds) + (' [x]' if way.times != 1 else ''):>13}",
-            f"{mebibytes(memory[way.name]):>11}",
-        ]
-        if way.name.startswith(OURS):
-            aims = [] if way.seconds is None else [clock(way.seconds)]
-            aims += [] if way.mib is None else [mebibytes(way.mib)]
-            if aims and cloud.z.shape == FULL:
-                parts.append(f"  goal {', '.join(aims)}")
-        else:
-            ratio = seconds / statistics.median(taken[ours.name])
-            parts.append(f"{ratio:>10,.3g} x" if ratio < 1000 else f"{ratio:>10,.0f} x")
-            parts.append(f"  goal {way.goal:,}" if way.goal else "")
-        if way is not ours and results[way.name] is not None and results[ours.name] is not None:
-            parts.append(f"  off {apart(results[way.name], results[ours.name]):.0e}")
-        print("".join(parts) + (f"  ({way.note})" if way.note else ""), flush=True)
-    for way in listed:
-        if way.run is None:
-            print(f"  {way.name:<42}not installed")
-
-
-def apart(found: Any, ours: Any) -> float:
-    found, ours = np.asarray(found, np.float64), np.asarray(ours, np.float64)
-    return float(np.abs(found - ours).max() / np.abs(ours).max())
 
 
 # Operations
@@ -771,7 +653,8 @@ def main() -> None:
             if name == "whole":
                 whole(path)
             else:
-                compare(name, cloud, given.rounds)
+                title, make = OPERATIONS[name]
+                compare(f"{name}: {title}", make(cloud), given.rounds, full=z.shape == FULL)
             if name == "pca":
                 pca_far_off(cloud)
 

@@ -3,7 +3,8 @@
     python docs/update.py runs/faces runs/celeba
 
 Each run fills the section of its preset in docs/results.md (numbers only). A run of procedural faces also
-draws the README's picture and fills its table; no other data may be shown.
+draws the README's picture and fills its table; strips are drawn of procedural faces and of digits. Nothing
+made from other data may be shown.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ def few(monkeypatch):
     """Experiments with as few settings as show their form."""
     for name, value in {
         "CUBES": (1.0, 5.0), "CUBE_DRAWS": 24, "INTERVAL_FACTS": (0.5, 1.5), "COMPONENTS": (120,),
-        "FACTS": (0.7,), "TEMPERATURES": (0.5, 1.0), "LEVELS": (0.1, 0.9), "STRENGTHS": (0.0, 1.0),
-        "TRUNCATION_FACTS": (0.5, 1.0), "STRIP": 5,
+        "FACTS": (0.7,), "TEMPERATURES": (0.5, 1.0), "RADII": (0.5, 1.0), "STRENGTHS": (0.0, 1.0),
+        "TRUNCATION_FACTS": (0.5, 1.0), "STRIP": 5, "DRAWS": 2,
     }.items():  # fmt: skip
         monkeypatch.setattr(sampling, name, value)
 
@@ -32,15 +32,19 @@ def test_every_experiment_runs_and_is_shown(few, copy, capsys):
     assert main(["series", "--run", str(copy.path), "--quick"]) == 0
     printed = capsys.readouterr().out.split()
     assert [line.rsplit("/", 1)[-1] for line in printed] == [f"{name}.json" for name in EXPERIMENTS]
+    assert not list(copy.series_path.glob("*.json"))  # a quick look has a folder of its own
+    quick = copy.series_path / "quick"
     for name in EXPERIMENTS:
-        record = read(copy.series_path / f"{name}.json")
+        record = read(quick / f"{name}.json")
         assert record["question"].endswith("?")
         assert record["protocol"]["n"] == 8
         for row in record["rows"]:
-            assert 0 <= row["precision"] <= 1
-            assert 0 <= row["recall"] <= 1
-            assert row["gap"] >= 0
-        assert (copy.series_path / f"{name}.png").stat().st_size > 0
+            for key in ("precision", "recall"):
+                assert 0 <= row[key]["low"] <= row[key]["value"] <= row[key]["high"] <= 1
+            assert row["gap"]["value"] >= 0
+        assert (quick / f"{name}.png").stat().st_size > 0
+    for path in quick.iterdir():
+        path.rename(copy.series_path / path.name)
     write_report(copy)
     page = copy.report_path.read_text()
     for name in EXPERIMENTS:
@@ -68,8 +72,11 @@ def test_a_row_is_of_the_very_draws_that_it_names(few, copy):
     z = make_sampler("cube", b=5.0).fit(bench.z).sample_at(range(24))
     radii = np.sqrt(mahalanobis_squared(z, moments))
     assert record["rows"][-1]["b"] == 5.0
-    assert record["rows"][-1]["n"] == 24
-    assert record["rows"][-1]["radius"]["mean"] == pytest.approx(radii.mean())
+    judged = make_sampler("cube", b=5.0).fit(bench.z)
+    means = [np.sqrt(mahalanobis_squared(judged.sample(8, seed=k), moments)).mean() for k in (0, 1)]
+    assert record["rows"][-1]["radius"] == {
+        "value": pytest.approx(np.mean(means)), "low": min(means), "high": max(means)
+    }  # fmt: skip
     limit = np.quantile(mahalanobis_squared(bench.z, moments), 0.99)
     assert record["rows"][-1]["within_cloud"] == pytest.approx((radii**2 <= limit).mean())
 
@@ -100,15 +107,36 @@ def test_a_strip_holds_its_pictures_pixel_by_pixel():
 def test_colder_draws_lie_nearer_to_the_centre(few, copy):
     rows = sampling.truncation(Bench(copy))["rows"]
     for name in ("gaussian", "ellipsoid", "pairwise-ellipse"):
-        radii = [row["radius"]["mean"] for row in rows if row["sampler"] == name]
+        radii = [row["radius"]["value"] for row in rows if row["sampler"] == name]
         assert radii == sorted(radii)
         assert len(radii) == 2
 
 
 def test_no_correction_is_no_change(few, copy):
-    none, whole = sampling.correction(Bench(copy))["rows"]
-    assert none["strength"] == 0
-    assert whole["nearest_over_held_out"] < none["nearest_over_held_out"]
+    kept, moved, _, free = sampling.correction(Bench(copy))["rows"]
+    plain = sampling.truncation(Bench(copy))["rows"][1]
+    assert plain["temperature"] == 1
+    assert kept["strength"] == 0
+    for key in ("gap", "precision", "recall", "radius"):
+        assert kept[key] == plain[key]
+    assert moved["radius"]["value"] == pytest.approx(kept["radius"]["value"], rel=1e-4)
+    assert free["radius"]["value"] < 0.95 * kept["radius"]["value"]
+
+
+def test_a_law_that_cannot_be_fitted_says_why_and_stops_nothing(few, copy, monkeypatch):
+    monkeypatch.setattr(sampling, "TRUNCATION_FACTS", (-1.0, 1.0))
+    rows = sampling.truncation(Bench(copy))["rows"]
+    refused = [row for row in rows if "why" in row]
+    assert [row["fact"] for row in refused] == [-1.0]
+    assert "fact must be a finite number above 0" in refused[0]["why"]
+    assert (copy.series_path / "truncation.png").exists()
+
+
+def test_another_grid_is_another_experiment(few, copy, monkeypatch):
+    first = run_series(copy, ["cubes"])["cubes"]
+    monkeypatch.setattr(sampling, "CUBES", (2.0,))
+    assert [row["b"] for row in run_series(copy, ["cubes"])["cubes"]["rows"]] == [2.0]
+    assert [row["b"] for row in first["rows"]] == [1.0, 5.0]
 
 
 def test_published_numbers_of_components_scale_with_the_dimension():

@@ -1,6 +1,8 @@
 # ruff: noqa: F401, F811 - fixtures are imported
 """Walks from the command line: every kind without options, between pictures, and wrong words."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,7 +14,7 @@ from latentshape.images import save_png
 from latentshape.models import load_model
 from latentshape.samplers import make_sampler
 from latentshape.walks import WALKS
-from tiny_run import contents, finished, read, said
+from tiny_run import contents, copy, finished, read, said
 
 
 def walk(run, tmp_path, *words):
@@ -101,6 +103,12 @@ def test_a_morph_can_follow_another_law(finished, tmp_path):
         (["--kind", "morph", "--between", "nobody,b"], "neither the id of an image"),
         (["--kind", "morph", "--between", "BROKEN,b"], "cannot be read as a picture"),
         (["--kind", "morph", "--between", "LONG,b"], "one code of 5 components"),
+        (["--kind", "component", "--option", "pairs=[[1,2],[3]]"], "pairs of whole numbers"),
+        (["--kind", "component", "--option", "angles=abc"], "angles"),
+        (["--option", "kind=x"], "has no option 'kind'"),
+        (["--option", "moments=1"], "has no option 'moments'"),
+        (["--kind", "morph", "--option", "log_prob=x"], "not for the command line"),
+        (["--kind", "pca", "--option", "law=gaussian"], "--option law goes with --kind morph"),
         (["--kind", "morph", "--option", "law=cube", "--option", "method=density"], "density"),
     ],
 )  # fmt: skip
@@ -115,6 +123,30 @@ def test_wrong_words_are_a_sentence_and_leave_nothing(words, sentence, finished,
     assert main(["walk", str(finished.path), "--out", str(out), *words]) == 2
     assert sentence in said(capsys)
     assert not out.exists()
+
+
+def test_a_second_walk_leaves_nothing_of_the_first(finished, tmp_path, capsys, monkeypatch):
+    out = walk(finished, tmp_path, "--option", "steps=4")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    first = contents(out)
+    words = ["walk", str(finished.path), "--out", str(out), "--option", "steps=7", "--film", "mp4"]
+    assert main(words) == 2
+    assert contents(out) == first
+    walk(finished, tmp_path, "--option", "steps=7", "--film", "none")
+    assert set(contents(out)) == {"strip.png", "path.png", "walk.json", "codes.npy"}
+    assert read(out / "walk.json")["columns"] == 7
+    capsys.readouterr()
+
+
+def test_a_damaged_recommendation_is_a_sentence(copy, tmp_path, capsys):
+    for wrong in ("x", {}, None):
+        card = read(copy.scorecard_path)
+        card["recommendation"] = wrong
+        copy.scorecard_path.write_text(json.dumps(card))
+        assert (
+            main(["sample", str(copy.path), "--sampler", "auto", "--out", str(tmp_path / "o")]) == 2
+        )
+        assert "latentshape evaluate" in said(capsys)
 
 
 def test_a_film_without_ffmpeg_says_so(finished, tmp_path, capsys, monkeypatch):

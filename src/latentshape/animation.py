@@ -18,7 +18,7 @@ from latentshape.errors import InputError, suggestion
 from latentshape.files import atomic_path
 from latentshape.images import grid, pillow
 
-__all__ = ["FORMATS", "save_animation", "there_and_back", "walk_frames"]
+__all__ = ["FORMATS", "need_ffmpeg", "save_animation", "there_and_back", "walk_frames"]
 
 FORMATS = (".gif", ".webp", ".mp4")
 """Suffixes of what can be written."""
@@ -112,14 +112,24 @@ def save_animation(
         )
 
 
-def _save_film(path: Path, frames: np.ndarray, fps: float) -> None:
-    """Hand the frames to ffmpeg, one by one, and let it write an MP4 that every player reads."""
+def need_ffmpeg() -> str:
+    """Where ffmpeg is, which MP4 needs.
+
+    Raises:
+        InputError: It is not on the PATH.
+    """
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         raise InputError(
-            f"Writing '{path.name}' needs the program ffmpeg, and there is none on the PATH; "
-            "install it, or write a .gif or a .webp, which need nothing."
+            "Writing an .mp4 needs the program ffmpeg, and there is none on the PATH; install it, or "
+            "write a .gif or a .webp, which need nothing."
         )
+    return ffmpeg
+
+
+def _save_film(path: Path, frames: np.ndarray, fps: float) -> None:
+    """Hand the frames to ffmpeg, one by one, and let it write an MP4 that every player reads."""
+    ffmpeg = need_ffmpeg()
     height, width, channels = frames.shape[1:]
     kind = "gray" if channels == 1 else "rgb24"
     with atomic_path(path) as temporary:

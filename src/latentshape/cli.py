@@ -146,7 +146,7 @@ def _parser() -> _Parser:
     sub.add_argument("--out", type=Path, help="folder [RUN/samples/SAMPLER]")
     sub.add_argument(
         "--towards-neighbours", type=float, default=0.0, metavar="S",
-        help="move each drawn code toward its nearest training codes, 0 to 1 [0]; see docs/theory.md",
+        help="move each drawn code toward its nearest training codes, at equal radius, 0 to 1 [0]",
     )  # fmt: skip
     _add_options(sub, "the sampler", "temperature=0.8")
     sub = verb("walk", "walk through the codes: strip, path and film")
@@ -318,7 +318,7 @@ def _series(given: argparse.Namespace) -> None:
 
     run = RunFolder.open(given.run)
     for name in run_series(run, given.names, quick=given.quick):
-        print(run.series_path / f"{name}.json")
+        print(run.series_path / ("quick" if given.quick else "") / f"{name}.json")
 
 
 def _data(given: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The stages of the main job, each a function of the run folder; the command line calls nothing else.
+"""The stages of the main job, each a function of the run folder; the verbs of the main job call nothing else.
 
 ``train -> encode -> analyze -> evaluate -> report``. Each stage reads what earlier ones wrote, writes
 its own artefacts whole, notes its wall time in ``stages.json``, and is skipped by :func:`run_all` when
@@ -231,10 +231,13 @@ def _picture_ends(run: RunFolder, z: np.ndarray, record: dict[str, Any], each: i
 def fitted(run: RunFolder, name: str, options: dict[str, Any] | None = None) -> Sampler:
     """A sampler fitted to the run's training codes; ``auto`` is the one that ``evaluate`` recommends."""
     from latentshape.codes import load_codes
-    from latentshape.samplers import make_sampler
+    from latentshape.samplers import load_sampler, make_sampler
 
     if name == "auto":
         name = recommended(run, options)
+    saved = run.samplers_path / name
+    if not options and saved.with_name(f"{name}.json").exists() and run.done("evaluate"):
+        return load_sampler(saved)  # the very law that was judged
     return make_sampler(name, **(options or {})).fit(load_codes(run, "train").z)
 
 
@@ -247,8 +250,8 @@ def recommended(run: RunFolder, options: dict[str, Any] | None = None) -> str:
     """
     run.need(run.scorecard_path, "evaluate")
     choice = read_record(run.scorecard_path, "rows").get("recommendation")
-    if choice is None or choice["value"] is None:
-        why = "no sampler was judged" if choice else "an earlier version wrote the scorecard"
+    if not isinstance(choice, dict) or choice.get("value") is None:
+        why = "no sampler was judged" if choice else "an earlier version wrote it, or it is damaged"
         raise InputError(
             f"{run.scorecard_path} recommends no sampler ({why}). Make it again with: latentshape "
             f"evaluate {run.path}"
@@ -258,7 +261,7 @@ def recommended(run: RunFolder, options: dict[str, Any] | None = None) -> str:
             f"--option goes with a named sampler; 'auto' is {choice['value']!r} here. Use --sampler "
             f"{choice['value']}."
         )
-    say(f"Sampler {choice['value']}: {choice['why']}.")
+    say(f"Sampler {choice['value']}: {choice.get('why', 'no reason was kept')}.")
     return str(choice["value"])
 
 
@@ -337,7 +340,8 @@ def sample_run(
     law, model = fitted(run, sampler, options), load_model(run)
     z = law.sample_at(range(seed, seed + n))
     if towards_neighbours:
-        z = move(z, load_codes(run, "train").z, strength=towards_neighbours)
+        train = load_codes(run, "train").z
+        z = move(z, train, strength=towards_neighbours, keep_radius=True)
     save_array(out / "codes.npy", z)
     # Drawn into a folder beside and exchanged at the end: pictures of two draws never mix.
     building = out / "images.part"
@@ -384,7 +388,7 @@ def walk_run(
         The strip's path.
     """
     from latentshape import plots
-    from latentshape.animation import save_animation, there_and_back, walk_frames
+    from latentshape.animation import need_ffmpeg, save_animation, there_and_back, walk_frames
     from latentshape.codes import load_codes, save_array
     from latentshape.decoding import decode_pixels
     from latentshape.images import grid, save_png
@@ -393,6 +397,8 @@ def walk_run(
     from latentshape.walk_plots import walk_figure
     from latentshape.walks import make_walk
 
+    if animation == "mp4":
+        need_ffmpeg()
     model, z = load_model(run), load_codes(run, "train").z
     options = dict(options or {})
     if ends:
@@ -403,18 +409,28 @@ def walk_run(
             )
         places = np.stack([_place(run, model, end) for end in ends])
         options |= dict(zip(wanted, places)) if kind == "morph" else {"corners": places}
+    for name in options:
+        if name in ("z", "log_prob", "gradient", "start", "end", "corners") and not ends:
+            raise InputError(
+                f"--option {name} is not for the command line: give places with --between, and a density "
+                "to follow with --option law=NAME."
+            )
     if "law" in options:
+        if kind != "morph":
+            raise InputError(f"--option law goes with --kind morph, got {kind!r}; leave it out.")
         options["log_prob"] = fitted(run, str(options.pop("law"))).log_prob
     moments = Moments.of(z)
     walk = make_walk(kind, z, moments, **options)
     pixels = decode_pixels(model, walk.codes)
+    for film in out.glob("walk.*"):  # of an earlier walk
+        film.unlink()
     save_array(out / "codes.npy", walk.codes)
+    write_json(out / "walk.json", walk.to_dict())
     save_png(out / "strip.png", grid(pixels, columns=walk.columns))
     plots.save(walk_figure(walk, z, moments), out / "path.png")
     if animation is not None:
         frames = there_and_back(walk_frames(pixels, walk.rows, walk.columns))
         save_animation(out / f"walk.{animation}", frames)
-    write_json(out / "walk.json", walk.to_dict())
     return out / "strip.png"
 
 
@@ -455,10 +471,11 @@ def _place(run: RunFolder, model: Any, end: str) -> np.ndarray:
         ):
             crop = "centre-140"  # what auto means for aligned pictures
         pixels, _ = as_square(picture, data.size, data.channels, crop)
-        return next(encode_pixels(model, pixels[None], np.array([0]), "fp32"))[0]
+        return next(encode_pixels(model, pixels[None], np.array([0]), _precision(run)))[0]
+    example = str(load_codes(run, "test").ids[0])
     raise InputError(
-        f"{end!r} is neither the id of an image of this run (such as {load_codes(run, 'test').ids[0]!r}), "
-        "nor a picture, nor a .npy file of one code."
+        f"{end!r} is neither the id of an image of this run (such as {example!r}), nor a picture, nor a "
+        ".npy file of one code."
     )
 
 

@@ -165,8 +165,8 @@ def _text(row: dict[str, Any], column: str) -> str:
     if column not in row:
         return ""
     value = row[column]
-    if isinstance(value, dict):  # a mean and its spread
-        return f"{value['mean']:.2f} ± {value['std']:.2f}"
+    if isinstance(value, dict):  # a mean over draws, its least and greatest
+        return f"{number(value['value'], 2)} ({number(value['low'], 2)}–{number(value['high'], 2)})"
     if value is None:
         return "–"
     if isinstance(value, float):

@@ -23,7 +23,7 @@ SCATTERED = 4000
 COLOURS = {"gaussian": CODES, "ellipsoid": "#2f855a", "pairwise-ellipse": ORIGIN}
 #: Where a point's setting is written, in points from it: each curve on a side of its own.
 BESIDE = {"gaussian": (4, 3), "ellipsoid": (-18, -3), "pairwise-ellipse": (3, -9)}
-SETTINGS = {"temperature": "T = {:g}", "level": "{:.0%}", "fact": "{:g}"}
+SETTINGS = {"temperature": "T = {:g}", "within": "R = {:.1f}", "fact": "{:g}"}
 
 
 @styled
@@ -62,15 +62,15 @@ def draws_in_plane(
     return ax
 
 
-def draws_over_codes(z: np.ndarray, moments: Moments, path: Path, seed: int = 0) -> Path:
+def draws_over_codes(z: np.ndarray, path: Path, seed: int = 0) -> Path:
     """Draws of pairwise ellipses over the codes, in planes of principal and of original components.
 
     Args:
         z: Training codes (n, d), d at least 2.
-        moments: Of the codes.
         path: The PNG to write.
         seed: Of the draws.
     """
+    moments = Moments.of(z)
     d = moments.d
     codes = np.asarray(z[:SCATTERED])
     ranks = [(0, 1), (0, min(2, d - 1)), (d // 4, d // 4 + 1), (d // 2 - 1, d // 2)]
@@ -93,7 +93,11 @@ def draws_over_codes(z: np.ndarray, moments: Moments, path: Path, seed: int = 0)
                 draws_in_plane(ax, there, drawn, own, rank, limit, title)
             else:
                 title = f"components {pair[0]} and {pair[1]}"
-                draws_in_plane(ax, codes, draws, moments, pair, limit, title)
+                r_core = sampler.correlation_ + np.eye(d)
+                core = Moments(
+                    moments.n, sampler.mean_, r_core * np.outer(sampler.std_, sampler.std_)
+                )
+                draws_in_plane(ax, codes, draws, core, pair, limit, title)
     axes[0, 0].legend(loc="upper right", markerscale=5, fontsize=6.5)
     axes[0, 0].set_ylabel("ellipses in PCA coordinates")
     axes[1, 0].set_ylabel("in original coordinates")
@@ -113,18 +117,26 @@ def fidelity_diversity(
         x: The axis of diversity, ``recall`` or ``coverage``.
         y: The axis of fidelity, ``precision`` or ``density``.
     """
+    known = [row for row in rows if x in row and y in row]  # others say why they have no numbers
     for name, colour in COLOURS.items():
-        chosen = [row for row in rows if row["sampler"] == name]
-        ax.plot([r[x] for r in chosen], [r[y] for r in chosen], color=colour, marker="o",
-                markersize=3.5, linewidth=1, label=name)  # fmt: skip
-        # The ellipsoid's levels lie too close together to be named one by one.
-        for row in chosen[:: max(1, len(chosen) - 1)] if name == "ellipsoid" else chosen:
+        chosen = [row for row in known if row["sampler"] == name]
+        across, up = ([r[key]["value"] for r in chosen] for key in (x, y))
+        ax.plot(across, up, color=colour, marker="o", markersize=3.5, linewidth=1, label=name)
+        for row in chosen:  # the range over the draws
+            ax.plot(
+                [row[x]["low"], row[x]["high"]], [row[y]["value"]] * 2, color=colour, linewidth=0.5
+            )
+            ax.plot(
+                [row[x]["value"]] * 2, [row[y]["low"], row[y]["high"]], color=colour, linewidth=0.5
+            )
+        for row in chosen:
             key = next(k for k in SETTINGS if k in row)
-            ax.annotate(SETTINGS[key].format(row[key]), (row[x], row[y]), fontsize=5.5,
+            place = row[x]["value"], row[y]["value"]
+            ax.annotate(SETTINGS[key].format(row[key]), place, fontsize=5.5,
                         xytext=BESIDE[name], textcoords="offset points", color=colour)  # fmt: skip
-    single = [row for row in rows if row["sampler"] not in COLOURS]
+    single = [row for row in known if row["sampler"] not in COLOURS]
     for row, marker in zip(single, "D^sP*"):
-        ax.plot(row[x], row[y], color=LAW, marker=marker, markersize=5, linestyle="none",
+        ax.plot(row[x]["value"], row[y]["value"], color=LAW, marker=marker, markersize=5, linestyle="none",
                 markerfacecolor="white", label=row["sampler"])  # fmt: skip
     ax.set(xlabel=f"{x} (diversity)", ylabel=f"{y} (fidelity)")
     return ax

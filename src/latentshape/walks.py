@@ -161,7 +161,7 @@ class Walk:
         }
 
 
-def make_walk(kind: str, z: Any, moments: Moments | None = None, **options: Any) -> Walk:
+def make_walk(kind: str, z: Any, moments: Moments | None = None, /, **options: Any) -> Walk:
     """Make a walk of any kind through the cloud of codes z (n, d).
 
     Args:
@@ -1008,7 +1008,10 @@ def _is_pca(coordinates: str) -> bool:
 
 
 def _pairs(pairs: Any) -> list[tuple[int, int]]:
-    array = np.asarray(pairs)
+    try:
+        array = np.asarray(pairs)
+    except ValueError:  # of different lengths
+        array = np.empty(0)
     if array.ndim != 2 or array.shape[1] != 2 or not len(array) or array.dtype.kind not in "iu":
         raise InputError(
             f"pairs must be pairs of whole numbers, got {pairs!r}; pass for example [(3, 7)]."
@@ -1017,7 +1020,8 @@ def _pairs(pairs: Any) -> list[tuple[int, int]]:
 
 
 def _numbers(values: Any, name: str) -> list[float]:
-    listed = list(values) if isinstance(values, Iterable) else [values]
+    several = isinstance(values, Iterable) and not isinstance(values, str)
+    listed = list(values) if several else [values]
     if not listed:
         raise InputError(f"{name} must hold at least one number, got none; pass for example [0].")
     return [_number(value, name) for value in listed]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from latentshape.evaluation.recommendation import SPACE, _listed
+from latentshape.evaluation.recommendation import SPACE, listed
 from latentshape.samplers import SAMPLERS, sampler_class
 
 __all__ = ["reading", "told"]
@@ -163,7 +163,7 @@ def _nearest(card: dict[str, Any], rows: Rows, space: str) -> list[str]:
     level = [name for name in others if not _below(gaps[best], gaps[name])]
     said = f"The nearest sampler is {best}, with a gap of {told(gaps[best])}"
     if level:
-        said += f"; level with it {'is' if len(level) == 1 else 'are'} {_listed(level)}"
+        said += f"; level with it {'is' if len(level) == 1 else 'are'} {listed(level)}"
     elif others:
         said += f", below every other's (next: {others[0]}, {told(gaps[others[0]])})"
     beside = []
@@ -314,7 +314,7 @@ def _faces(rows: Rows) -> list[str]:
     level = [name for name, entry in rates.items() if not _below(entry, real)]
     said = f"Faces are found in {told(real)} of real images"
     if level:
-        said += f", and as often in the pictures of {_listed(level)}"
+        said += f", and as often in the pictures of {listed(level)}"
     return [said + (f"; less often: {_some(fewer)}." if fewer else ".")]
 
 

@@ -3,7 +3,9 @@
 The gap (Fréchet distance to reconstructions of test images on the same decoder) judges the pictures, the
 log-likelihood the law itself. A sampler is level with the best when its range over the draws reaches down to
 the best one's: then the law that explains held-out codes better is chosen, since a lucky draw moves a gap but
-not a likelihood. Laws that repeat training codes (`Sampler.baseline`) are yardsticks, never recommended.
+not a likelihood. A law that leaves held-out codes outside its support, or has no density, is chosen only
+where none with one is level with it. Laws that repeat training codes (`Sampler.baseline`) are yardsticks,
+never recommended.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Any
 
 from latentshape.samplers import SAMPLERS, sampler_class
 
-__all__ = ["recommend"]
+__all__ = ["listed", "recommend"]
 
 #: The feature space whose gap counts: it sees sharpness and texture, not layout alone.
 SPACE = "random-conv"
@@ -56,13 +58,14 @@ def recommend(rows: dict[str, Any], space: str = SPACE) -> dict[str, Any]:
         return {"value": best, "why": f"its gap of {gap} is below every other's", "level": level}
     if not known:
         why = (
-            f"its gap of {gap} is the smallest; {_listed(level[1:])} came level, none has a density"
+            f"its gap of {gap} is the smallest; {listed(level[1:])} came level, and none gives every "
+            "held-out code a density"
         )
         return {"value": best, "why": why, "level": level}
     chosen = max(known, key=lambda name: known[name])
     others = [name for name in level if name != chosen]
     why = (
-        f"in the gap it is level with {_listed(others)} (smallest: {best}, {gap}), and of those with a "
+        f"in the gap it is level with {listed(others)} (smallest: {best}, {gap}), and of those with a "
         f"density it explains held-out codes best: {known[chosen]:.1f} nats a code"
     )
     second = sorted(known.values())[-2:-1]
@@ -71,5 +74,11 @@ def recommend(rows: dict[str, Any], space: str = SPACE) -> dict[str, Any]:
     return {"value": chosen, "why": why, "level": level}
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Names as a sentence has them.
+
+    Example:
+        >>> listed(["a", "b", "c"])
+        'a, b and c'
+    """
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]

@@ -2,7 +2,8 @@
 
 An experiment takes a `Bench` (a trained run with a judge), draws and judges, writes pictures beside its
 record and returns the record, which ``run_series`` writes as ``RUN/series/<name>.json``. One that is done
-already is skipped, so an interrupted series goes on where it stopped.
+already is skipped, so an interrupted series goes on where it stopped. A quick look has a folder of its own,
+``RUN/series/quick``, and replaces nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def run_series(
         quick: Fewer pictures, to see that it works.
 
     Returns:
-        The record of each, as ``RUN/series/<name>.json`` holds it.
+        The record of each, as ``<name>.json`` in `Bench.folder` holds it.
 
     Raises:
         InputError: No experiment has that name, or the run has no model or codes yet.
@@ -54,19 +55,18 @@ def run_series(
             raise InputError(f"No experiment is called {name!r}{suggestion(name, EXPERIMENTS)}")
     bench, records = Bench(run, quick), {}
     for name in names or EXPERIMENTS:
-        path = run.series_path / f"{name}.json"
+        path = bench.folder / f"{name}.json"
+        module, _, function = EXPERIMENTS[name].partition(":")
+        experiment = getattr(import_module(module), function)
+        protocol = bench.protocol(experiment)
         if path.exists():
             record = read_record(path, "protocol", "rows")
-            if record["protocol"] == bench.protocol():
+            if record["protocol"] == protocol:
                 say(f"{name} is done already.")
                 records[name] = record
                 continue
-        module, _, function = EXPERIMENTS[name].partition(":")
         say(f"{name} ...")
-        record = {
-            "protocol": bench.protocol(),
-            **getattr(import_module(module), function)(bench),
-        }
+        record = {"protocol": protocol, **experiment(bench)}
         write_json(path, record)
         records[name] = record
     return records

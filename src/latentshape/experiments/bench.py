@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,22 +40,26 @@ class Bench:
     @property
     def folder(self) -> Path:
         """Where records and pictures go."""
-        return self.run.series_path
+        return self.run.series_path / "quick" if self.quick else self.run.series_path
 
-    def protocol(self) -> dict[str, Any]:
+    def protocol(self, experiment: Callable[[Bench], Any]) -> dict[str, Any]:
         """What a record must have been made with to count as this experiment, done."""
+        from latentshape import __version__
         from latentshape.codes import weights_digest
 
+        settings = getattr(experiment, "settings", None)
         return {
             "n": self.config_n(),
             "seed": self.seed,
+            "settings": json.loads(json.dumps(settings() if settings else {})),
+            "latentshape": __version__,
             "weights": weights_digest(self.run),
             "reference": "reconstructions of test images on the same decoder, features random-conv",
         }
 
     def config_n(self) -> int:
-        """Pictures per row, where there are so many held-out images."""
-        n = self.run.config().evaluation.n
+        """Pictures per row: as the config says, and no more than there are test images."""
+        n = min(self.run.config().evaluation.n, len(self.codes("test").z))
         return min(n, QUICK) if self.quick else n
 
     @functools.cached_property
@@ -95,18 +101,15 @@ class Bench:
 
         Returns:
             ``face_rate``, ``gap`` (Fréchet distance to reconstructions of test images), ``precision``,
-            ``recall``, ``density``, ``coverage`` (against the same), ``n``.
+            ``recall``, ``density``, ``coverage`` (against the same); None where there is no number.
         """
-        from latentshape.decoding import decode_pixels
-
         judge, rebuilt = self.judge, self.judge.reconstructions
-        seen = judge.look([decode_pixels(self.model, z)], faces=True)
+        seen = judge.look([self.pictures(z)], faces=True)
         moments = seen.moments["random-conv"]
         return {
             "face_rate": judge.face_rate(seen)["value"],
             "gap": rebuilt.frechet["random-conv"].distance(moments.mean, moments.cov),
             **{k: None if isinstance(v, str) else v for k, v in rebuilt.fidelity(seen).items()},
-            "n": len(z),
         }
 
     def pictures(self, z: np.ndarray) -> np.ndarray:

@@ -3,18 +3,20 @@
 Published settings are kept: cubes of b = 1, 1.5, 2, 5 in draws of 512; intervals by their factor; the
 pairwise ellipses with 50 to 120 of 256 principal components and factors 0.6 to 0.8. In another dimension d
 the number of components is scaled by d / 256. Every row is judged against reconstructions of test images,
-by the same decoder, at equal n.
+by the same decoder, at the same n, in several independent draws: means, least and greatest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
+from latentshape.errors import InputError
 from latentshape.experiments.bench import Bench
 from latentshape.progress import bar
+from latentshape.samplers.base import Sampler
 from latentshape.shape import Moments, mahalanobis_squared
 
 __all__ = ["correction", "cubes", "intervals", "pairwise", "truncation"]
@@ -23,23 +25,67 @@ CUBES = (1.0, 1.5, 2.0, 5.0)
 CUBE_DRAWS = 512
 INTERVAL_FACTS = (0.25, 0.5, 0.75, 1.0, 1.5)
 COMPONENTS, FACTS = (50, 75, 105, 120), (0.6, 0.7, 0.8)
-#: Along the three curves of fidelity against diversity.
+#: Along the three curves of fidelity against diversity; radii in units of sqrt(d).
 TEMPERATURES = (0.3, 0.5, 0.7, 0.85, 1.0, 1.15)
-LEVELS = (0.01, 0.1, 0.3, 0.5, 0.8, 0.95)
+RADII = (0.3, 0.5, 0.7, 0.85, 1.0)
 TRUNCATION_FACTS = (0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-#: Pictures in a strip.
-STRIP = 12
+#: Pictures in a strip, and draws behind each range.
+STRIP, DRAWS = 12, 3
+
+Record = dict[str, Any]
 
 
-def _row(bench: Bench, moments: Moments, z: np.ndarray, **options: Any) -> dict[str, Any]:
-    """One judged setting, with the Mahalanobis radius of what was drawn."""
-    radii = np.sqrt(mahalanobis_squared(z, moments))
-    return {
-        **options,
-        **bench.judge_codes(z),
-        "radius": {"mean": float(radii.mean()), "std": float(radii.std())},
+def with_settings(
+    settings: Callable[[], Record],
+) -> Callable[[Callable[[Bench], Record]], Callable[[Bench], Record]]:
+    """Give an experiment its ``settings()``, which its protocol holds."""
+
+    def give(experiment: Callable[[Bench], Record]) -> Callable[[Bench], Record]:
+        experiment.settings = settings  # type: ignore[attr-defined]
+        return experiment
+
+    return give
+
+
+def _judged(
+    bench: Bench, moments: Moments, draw: Callable[[int], np.ndarray], **options: Any
+) -> Record:
+    """One setting, judged in several draws; a law that cannot be fitted says why.
+
+    Args:
+        bench: The run and its judge.
+        moments: Of the training codes, for Mahalanobis radii.
+        draw: Codes (n, d) of a seed.
+        options: What is varied.
+    """
+    found: dict[str, list[float]] = {}
+    try:
+        for k in range(DRAWS):
+            z = draw(bench.seed + k)
+            radius = float(np.sqrt(mahalanobis_squared(z, moments)).mean())
+            for name, value in {**bench.judge_codes(z), "radius": radius}.items():
+                if value is not None:
+                    found.setdefault(name, []).append(value)
+    except InputError as refusal:
+        return {**options, "why": str(refusal)}
+    entries = {
+        name: {"value": float(np.mean(values)), "low": min(values), "high": max(values)}
+        for name, values in found.items()
     }
+    return {**options, **entries}
+
+
+def _of(bench: Bench, name: str, **options: Any) -> Callable[[int], np.ndarray]:
+    """Draws of a sampler, fitted when the first is asked for."""
+    fitted: list[Sampler] = []
+
+    def draw(seed: int) -> np.ndarray:
+        if not fitted:
+            fitted.append(bench.fitted(name, **options))
+        return fitted[0].sample(bench.judge.n, seed=seed)
+
+    return draw
 
 
 def _strips(bench: Bench, name: str, codes: Iterable[tuple[str, np.ndarray]]) -> None:
@@ -50,66 +96,64 @@ def _strips(bench: Bench, name: str, codes: Iterable[tuple[str, np.ndarray]]) ->
     plots.save_strips(rows, bench.folder / f"{name}.png")
 
 
-def cubes(bench: Bench) -> dict[str, Any]:
+@with_settings(lambda: {"b": CUBES, "draws": CUBE_DRAWS})
+def cubes(bench: Bench) -> Record:
     """Do codes drawn uniformly in a cube around the origin give faces, and do they meet the cloud?"""
     moments = Moments.of(bench.z)
     within = float(np.quantile(mahalanobis_squared(bench.z, moments), 0.99))
     rows, strips = [], []
     for b in CUBES:
         z = bench.fitted("cube", b=b).sample_at(range(bench.seed, bench.seed + CUBE_DRAWS))
-        row = _row(bench, moments, z, b=b)
+        row = _judged(bench, moments, _of(bench, "cube", b=b), b=b)
         row["within_cloud"] = float((mahalanobis_squared(z, moments) <= within).mean())
         rows.append(row)
         strips.append((f"b = {b:g}", z[:STRIP]))
     _strips(bench, "cubes", strips)
-    return {"question": _question(cubes), "within_cloud": "share inside the codes' 99 % radius",
-            "rows": rows}  # fmt: skip
+    note = f"Within cloud: the share of {CUBE_DRAWS} draws inside the codes' 99 % radius."
+    return {"question": _question(cubes), "note": note, "rows": rows}
 
 
-def intervals(bench: Bench) -> dict[str, Any]:
+@with_settings(lambda: {"fact": INTERVAL_FACTS})
+def intervals(bench: Bench) -> Record:
     """Do intervals per component, correlations ignored, give faces; and nearer the centre better ones?"""
     moments = Moments.of(bench.z)
     rows, strips = [], []
     for fact in INTERVAL_FACTS:
-        z = bench.fitted("intervals", fact=fact).sample(bench.judge.n, seed=bench.seed)
-        rows.append(_row(bench, moments, z, fact=fact))
-        shown = z[:STRIP]
+        draw = _of(bench, "intervals", fact=fact)
+        rows.append(_judged(bench, moments, draw, fact=fact))
+        shown = draw(bench.seed)[:STRIP]
         order = np.argsort(mahalanobis_squared(shown, moments))
         strips.append((f"fact = {fact:g}", shown[order]))
     _strips(bench, "intervals", strips)
-    return {"question": _question(intervals),
-            "order": "in each strip, outwards from the centre", "rows": rows}  # fmt: skip
+    note = "In each strip pictures are ordered by their distance from the centre."
+    return {"question": _question(intervals), "note": note, "rows": rows}
 
 
-def pairwise(bench: Bench) -> dict[str, Any]:
+@with_settings(lambda: {"components": COMPONENTS, "fact": FACTS})
+def pairwise(bench: Bench) -> Record:
     """What do pairwise ellipses give, by number of components, factor, and way to draw from them?"""
     from latentshape import sampling_plots as plots
 
     moments = Moments.of(bench.z)
     d = moments.d
     rows, strips = [], []
-    settings: list[dict[str, Any]] = [
-        {"components": k, "fact": fact} for k in scaled_components(d) for fact in FACTS
-    ]
+    counts = scaled_components(d)
+    settings: list[Record] = [{"components": k, "fact": fact} for k in counts for fact in FACTS]
     settings += [{"fact": 0.7}, {"fact": 0.7, "coordinates": "original", "method": "sequential"}]
-    settings += [
-        {"components": s["components"], "fact": 0.7, "method": "sequential"}
-        for s in settings[:: len(FACTS)]
-        if "components" in s
-    ]
+    settings += [{"components": k, "fact": 0.7, "method": "sequential"} for k in counts]
     for options in settings:
-        sampler = bench.fitted("pairwise-ellipse", **options)
-        z = sampler.sample(bench.judge.n, seed=bench.seed)
-        rows.append(_row(bench, moments, z, **options))
-        shown = sampler.sample_at(range(bench.seed, bench.seed + STRIP))
-        strips.append((_label(options, d), shown))
-    _strips(bench, "pairwise", strips)
-    if d > 1:
-        plots.draws_over_codes(bench.z, moments, bench.folder / "pairwise-draws.png", bench.seed)
+        draw = _of(bench, "pairwise-ellipse", **options)
+        rows.append(_judged(bench, moments, draw, **options))
+        if "why" not in rows[-1]:
+            strips.append((_label(options, d), draw(bench.seed)[:STRIP]))
+    if strips:
+        _strips(bench, "pairwise", strips)
+    if d > 1 and all("why" not in row for row in rows[-len(counts) - 2 :]):
+        plots.draws_over_codes(bench.z, bench.folder / "pairwise-draws.png", bench.seed)
     return {"question": _question(pairwise), "rows": rows}
 
 
-def _label(options: dict[str, Any], d: int) -> str:
+def _label(options: Record, d: int) -> str:
     """A setting of the pairwise ellipses in few words."""
     words = [f"K = {options.get('components', d)}, fact {options['fact']:g}"]
     if options.get("coordinates") == "original":
@@ -129,47 +173,72 @@ def scaled_components(d: int) -> list[int]:
     return sorted({max(1, round(d * k / 256)) for k in COMPONENTS})
 
 
-def truncation(bench: Bench) -> dict[str, Any]:
+@with_settings(lambda: {"temperature": TEMPERATURES, "radius": RADII, "fact": TRUNCATION_FACTS})
+def truncation(bench: Bench) -> Record:
     """What does drawing nearer to the centre buy in likeness, and what does it cost in variety?"""
     from latentshape import sampling_plots as plots
 
     moments = Moments.of(bench.z)
-    settings: list[tuple[str, dict[str, Any]]] = [
+    root = float(np.sqrt(moments.d))
+    settings: list[tuple[str, Record]] = [
         *(("gaussian", {"temperature": t}) for t in TEMPERATURES),
-        *(("ellipsoid", {"level": level}) for level in LEVELS),
+        *(("ellipsoid", {"within": round(r * root, 3)}) for r in RADII),
         *(("pairwise-ellipse", {"fact": fact}) for fact in TRUNCATION_FACTS),
         *((name, {}) for name in ("elliptical", "mixture", "training-codes")),
     ]
     rows = []
     with bar(len(settings), "truncation", unit="laws") as progress:
-        for name, options in settings:
-            z = bench.fitted(name, **options).sample(bench.judge.n, seed=bench.seed)
-            rows.append(_row(bench, moments, z, sampler=name, **options))
+        for name, shown in settings:
+            options = {"radius": shown["within"]} if "within" in shown else shown
+            draw = _of(bench, name, **options)
+            rows.append(_judged(bench, moments, draw, sampler=name, **shown))
             progress.update()
-    held_out = np.asarray(bench.codes("validation").z[: bench.judge.n])
-    rows.append(_row(bench, moments, held_out, sampler="reconstruction"))
+    held_out = np.asarray(bench.codes("validation").z)
+
+    def subsample(seed: int) -> np.ndarray:
+        n = min(bench.judge.n, len(held_out))
+        return held_out[np.random.default_rng(seed).choice(len(held_out), n, replace=False)]
+
+    rows.append(_judged(bench, moments, subsample, sampler="reconstruction"))
     record = {"question": _question(truncation), "rows": rows}
     plots.save_truncation(record, bench.folder / "truncation.png")
     return record
 
 
-def correction(bench: Bench) -> dict[str, Any]:
-    """Does moving a drawn code toward its nearest training codes make it better, or only less new?"""
-    from latentshape.neighbourhood import nearest_codes, towards_neighbours
+@with_settings(lambda: {"strength": STRENGTHS})
+def correction(bench: Bench) -> Record:
+    """Does moving drawn codes toward their nearest training codes make them better, or only less new?"""
+    from latentshape.neighbourhood import is_new, novelty_yardstick, towards_neighbours
 
     moments = Moments.of(bench.z)
+    gaussian = _of(bench, "gaussian")
+    yardstick = novelty_yardstick(
+        bench.codes("validation").z, bench.z, metric="mahalanobis", moments=moments
+    )
     rows, strips = [], []
-    drawn = bench.fitted("gaussian").sample_at(range(bench.seed, bench.seed + bench.judge.n))
-    held_out = np.asarray(bench.codes("validation").z[: bench.judge.n])
-    yardstick = float(np.median(nearest_codes(held_out, bench.z, 1).distances))
-    for strength in STRENGTHS:
-        z = towards_neighbours(drawn, bench.z, strength=strength)
-        row = _row(bench, moments, z, strength=strength)
-        nearest = float(np.median(nearest_codes(z, bench.z, 1).distances))
-        rows.append({**row, "nearest_over_held_out": nearest / yardstick})
-        strips.append((f"strength {strength:g}", z[:STRIP]))
+    for keep_radius in (True, False):
+        for strength in STRENGTHS:
+
+            def moved(
+                seed: int, strength: float = strength, keep_radius: bool = keep_radius
+            ) -> np.ndarray:
+                return towards_neighbours(
+                    gaussian(seed), bench.z, strength=strength, keep_radius=keep_radius,
+                    moments=moments,
+                )  # fmt: skip
+
+            row = _judged(bench, moments, moved, keep_radius=keep_radius, strength=strength)
+            z = moved(bench.seed)
+            row["copies"] = float((~is_new(z, bench.z, yardstick).new).mean())
+            rows.append(row)
+            kept = "radius kept" if keep_radius else "radius free"
+            strips.append((f"{kept}, {strength:g}", z[:STRIP]))
     _strips(bench, "correction", strips)
-    return {"question": _question(correction), "rows": rows}
+    note = (
+        "Copies: the share of draws that lie nearer to a training code than 99 % of held-out codes do, at "
+        "equal radius."
+    )
+    return {"question": _question(correction), "note": note, "rows": rows}
 
 
 def _question(experiment: Any) -> str:

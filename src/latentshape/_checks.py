@@ -7,6 +7,8 @@ length passes through in bounded memory.
 
 __all__ = [
     "BLOCK_ROWS",
+    "LARGEST",
+    "check_choice",
     "check_codes",
     "check_count",
     "check_fitted",
@@ -23,7 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from latentshape.errors import InputError
+from latentshape.errors import InputError, suggestion
+
+LARGEST = 1e30
+"""Far from where float32 ends, so that sums of squares of codes may be formed too."""
 
 BLOCK_ROWS = 4096
 """Rows read at a time: a block of 256-dimensional float32 codes is 4 MiB and stays in cache."""
@@ -121,6 +126,19 @@ def check_positive(value: Any, *, name: str) -> float:
     if not _is_real(value) or not np.isfinite(value) or value <= 0:
         raise InputError(f"{name} must be a finite number above 0, got {value!r}; choose one.")
     return float(value)
+
+
+def check_choice(value: Any, *, name: str, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of the choices.
+
+    Example:
+        >>> check_choice("pca", name="coordinates", choices=("pca", "original"))
+        'pca'
+    """
+    if not isinstance(value, str) or value not in choices:
+        listed = " or ".join(map(repr, choices))
+        raise InputError(f"{name} must be {listed}, got {value!r}{suggestion(value, choices)}")
+    return value
 
 
 def check_fraction(value: Any, *, name: str) -> float:

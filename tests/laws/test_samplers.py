@@ -411,6 +411,13 @@ def test_broken_saves_are_refused(tmp_path):
         Sampler.load(tmp_path / "none")
     with pytest.raises(InputError, match="holds the sampler 'cube', not 'gaussian'"):
         sampler_class("gaussian").load(stem)
+    record = json.loads(stem.with_name("box.json").read_text())
+    whole = json.dumps(record)
+    for learnt in ({}, record["learnt"] | {"latent_dim_": 5}):
+        stem.with_name("box.json").write_text(json.dumps(record | {"learnt": learnt}))
+        with pytest.raises(InputError, match="does not hold a whole fitted sampler"):
+            Sampler.load(stem)
+    stem.with_name("box.json").write_text(whole)
     tensors = stem.with_name("box.safetensors")
     tensors.write_bytes(tensors.read_bytes() + b" ")
     with pytest.raises(InputError, match="do not belong together"):

@@ -204,6 +204,12 @@ class Sampler(BaseEstimator, ABC):
             )
         for key, value in {**record["learnt"], **from_bytes(tensors)}.items():
             setattr(sampler, key, value)
+        d = getattr(sampler, "latent_dim_", None)
+        if getattr(sampler, "mean_", np.empty(0)).shape != (d,) or sampler.cov_.shape != (d, d):
+            raise InputError(
+                f"'{stem}' does not hold a whole fitted sampler (its numbers do not fit its dimension "
+                f"{d!r}); fit the sampler and save it again."
+            )
         return sampler
 
     def _stem(self, path: Path) -> Path:

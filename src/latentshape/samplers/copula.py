@@ -32,7 +32,7 @@ from typing import ClassVar, final
 import numpy as np
 from scipy import interpolate, special
 
-from latentshape._checks import row_blocks
+from latentshape._checks import check_choice, row_blocks
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
 from latentshape.samplers.colouring import Bends, colour, is_triangular
@@ -92,10 +92,7 @@ class Copula(Sampler):
         self.coordinates = coordinates
 
     def _fit(self, z: np.ndarray) -> None:
-        if self.coordinates not in ("pca", "original"):
-            raise InputError(
-                f"coordinates must be 'pca' or 'original', got {self.coordinates!r}; choose one."
-            )
+        check_choice(self.coordinates, name="coordinates", choices=("pca", "original"))
         moments = Moments.of(z)
         if moments.n <= moments.d:
             raise InputError(

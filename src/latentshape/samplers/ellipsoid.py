@@ -23,8 +23,8 @@ from typing import Any, ClassVar, final
 import numpy as np
 from scipy import linalg, special
 
-from latentshape._checks import check_fraction, check_positive
-from latentshape.errors import InputError, suggestion
+from latentshape._checks import LARGEST, check_choice, check_fraction, check_positive
+from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
 from latentshape.samplers.colouring import colour, is_triangular
 from latentshape.samplers.noise import Noise
@@ -32,7 +32,6 @@ from latentshape.shape.moments import Moments
 
 _KNOTS = 8192
 _LEAST_LOG_SHARE = -38.0  # below the logarithm of the least uniform number, 2^-54
-_LARGEST = 1e30  # far from where float32 ends, so that sums of squares of codes may be formed too
 _BEYOND = 1e-17  # a chance that no uniform number tells from none
 
 
@@ -82,7 +81,7 @@ class Ellipsoid(Sampler):
         self.level = level
 
     def _fit(self, z: np.ndarray) -> None:
-        uniform = _check_law(self.law) == "uniform"
+        uniform = check_choice(self.law, name="law", choices=("gaussian", "uniform")) == "uniform"
         radius = None if self.radius is None else check_positive(self.radius, name="radius")
         level = _check_level(self.level)
         moments = Moments.of(z)
@@ -92,7 +91,7 @@ class Ellipsoid(Sampler):
         if radius is None:
             radius = float(np.sqrt(2 * special.gammaincinv(rank / 2, level)))
         self.radius_ = radius
-        if uniform and radius * moments.std.max() > _LARGEST:
+        if uniform and radius * moments.std.max() > LARGEST:
             raise InputError(
                 f"radius must keep uniform draws within single precision, got {radius:g} with standard "
                 f"deviations up to {moments.std.max():g}; choose a smaller one."
@@ -149,13 +148,6 @@ class Ellipsoid(Sampler):
         else:
             inside = -0.5 * squared - d / 2 * np.log(2 * np.pi) - log_det - self.log_mass_
         return np.where(np.sqrt(squared) <= self.radius_, inside, -np.inf)
-
-
-def _check_law(law: Any) -> str:
-    laws = ("gaussian", "uniform")
-    if not isinstance(law, str) or law not in laws:
-        raise InputError(f"law must be 'gaussian' or 'uniform', got {law!r}{suggestion(law, laws)}")
-    return law
 
 
 def _check_level(level: Any) -> float:

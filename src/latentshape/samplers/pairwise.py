@@ -44,12 +44,12 @@ __all__ = ["PairwiseEllipse"]
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import numpy as np
 
-from latentshape._checks import check_count, check_positive, row_blocks
-from latentshape.errors import InputError, suggestion
+from latentshape._checks import check_choice, check_count, check_positive, row_blocks
+from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
 from latentshape.samplers.noise import Noise, StreamNoise
 from latentshape.shape.components import NumberDistributions
@@ -167,9 +167,9 @@ class PairwiseEllipse(Sampler):
         self.cov_ = spread @ inner @ spread.T
 
     def _check_choices(self) -> None:
-        _check_choice(self.width, "width", ("std", "interval"))
-        _check_choice(self.method, "method", ("exact", "sequential"))
-        _check_choice(self.coordinates, "coordinates", ("pca", "original"))
+        check_choice(self.width, name="width", choices=("std", "interval"))
+        check_choice(self.method, name="method", choices=("exact", "sequential"))
+        check_choice(self.coordinates, name="coordinates", choices=("pca", "original"))
         if self.coordinates == "original" and self.method == "exact":
             raise InputError(
                 "coordinates='original' needs method='sequential', got 'exact': no exact way is "
@@ -251,12 +251,6 @@ class PairwiseEllipse(Sampler):
         else:
             inside = np.square(np.partition(u, k - 2, axis=1)[:, -2:]).sum(axis=1) <= self.limit_**2
         return np.where(inside, -self.log_volume_ - np.log(self.std_).sum(), -np.inf)
-
-
-def _check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in choices:
-        listed = " or ".join(map(repr, choices))
-        raise InputError(f"{name} must be {listed}, got {value!r}{suggestion(value, choices)}")
 
 
 def _core(z: np.ndarray, moments: Moments, within: float) -> Iterator[np.ndarray]:

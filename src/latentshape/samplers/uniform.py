@@ -15,7 +15,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from latentshape._checks import check_positive, row_blocks
+from latentshape._checks import LARGEST, check_positive, row_blocks
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
 from latentshape.samplers.noise import Noise
@@ -23,8 +23,6 @@ from latentshape.shape.components import number_distributions
 from latentshape.shape.moments import Moments
 from latentshape.shape.radius import EuclideanRadii, best_cube
 from latentshape.shape.streaming import stream
-
-_LARGEST = 1e30  # far from where float32 ends, so that sums of squares of codes may be formed too
 
 
 class _Box(Sampler):
@@ -41,9 +39,9 @@ class _Box(Sampler):
     def _fit(self, z: np.ndarray) -> None:
         centre, half = self._bounds(z)
         reach = (np.abs(centre) + half).max()
-        if not reach < _LARGEST:
+        if not reach < LARGEST:
             raise InputError(
-                f"Sampler {self.name!r} draws in single precision, up to {_LARGEST:g}, but its sides "
+                f"Sampler {self.name!r} draws in single precision, up to {LARGEST:g}, but its sides "
                 f"would reach {reach:g}; choose smaller ones."
             )
         self.low_, self.high_ = centre - half, centre + half

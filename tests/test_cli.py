@@ -217,7 +217,9 @@ def test_a_half_written_run_is_a_sentence(copy, capsys):
 VERBS = {
     "encode": [("model.safetensors", "train")],
     "analyze": [("codes", "encode"), ("codes/validation.npy", "encode")],
-    "sample": [("codes/train.npy", "encode"), ("model.safetensors", "train")],
+    # A saved law needs no codes to draw from.
+    "sample": [("model.safetensors", "train")],
+    "walk": [("codes/train.npy", "encode"), ("model.safetensors", "train")],
     "evaluate": [("codes", "encode"), ("codes/test.npy", "encode"), ("model.safetensors", "train")],
     "report": [("shape.json", "analyze")],
 }

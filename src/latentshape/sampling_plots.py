@@ -176,7 +176,7 @@ def save_strips(rows: list[tuple[str, np.ndarray]], path: Path) -> Path:
     shown = 6.0  # inches of pictures, beside the names
     words = max(len(part) for name, _ in rows for part in name.split("\n"))
     line = shown * (height + 6) / (longest * (width + 2))
-    made, axes = figure(1, 1, width=shown + 0.3 + 0.075 * words, height=0.15 + line * len(rows))
+    made, axes = figure(1, 1, width=shown + 0.35 + 0.085 * words, height=0.15 + line * len(rows))
     strips(axes[0, 0], rows)
     save(made, path)
     return path

@@ -15,7 +15,7 @@ from PIL import Image
 
 import latentshape
 from latentshape.cli import main
-from latentshape.config import make_config
+from latentshape.config import PRESETS, make_config
 from latentshape.data.crops import CROPS
 from latentshape.data.faces import LAWS
 from latentshape.data.layouts import LAYOUTS
@@ -181,7 +181,8 @@ def test_the_committed_tables_are_filled() -> None:
         assert sections
         for name, section in sections:
             assert "| gaussian |" in section or "| **N(μ, Σ)**" in section
-            assert "n = 1000" in section
+            preset = name if name in PRESETS else "faces-64"
+            assert f"n = {make_config(preset).evaluation.n} pictures" in section
             assert "seed 0" in section
             row = next(
                 r
@@ -192,8 +193,18 @@ def test_the_committed_tables_are_filled() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_no_section_of_a_document_is_empty() -> None:
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = page.read_text(encoding="utf-8")
+        for name, section in re.findall(
+            r"<!-- (.*?) -->\n(.*?)<!-- end -->", text, flags=re.DOTALL
+        ):
+            assert section.strip(), f"{page.name}: {name}"
 
 
 def test_public_names_are_what_all_says() -> None:

@@ -292,7 +292,7 @@ def _slabs(origin: dict[str, Any], n: int) -> list[str]:
     ]
 
 
-def strips(run: RunFolder, columns: int = 12) -> None:
+def strips(run: RunFolder, columns: int = 8) -> None:
     """``strips-<preset>.png``: a line of pictures for every sampler, from the run's own sheets."""
     from PIL import Image
 
@@ -309,7 +309,12 @@ def strips(run: RunFolder, columns: int = 12) -> None:
                 for left in range(0, sheet.shape[1], side + 2)
             ]
             rows.append((name, np.stack(tiles[:columns])))
-    save_strips(rows, HERE / f"strips-{run.config().preset}.png")
+    path = HERE / f"strips-{run.config().preset}.png"
+    save_strips(rows, path)
+    # 256 colours a sheet: a repository keeps every version of a picture for ever.
+    with Image.open(path) as sheet:
+        small = sheet.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
 
 
 def experiments(run: RunFolder) -> str:

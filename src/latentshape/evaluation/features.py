@@ -42,7 +42,6 @@ __all__ = [
     "PixelPCA",
     "RandomConv",
     "evenly",
-    "fit_features",
     "fit_spaces",
 ]
 
@@ -174,12 +173,6 @@ def fit_spaces(
     return [fitted[n] for n in in_order if n in fitted], {
         n: missing[n] for n in in_order if n in missing
     }
-
-
-def fit_features(images: Tensor) -> list[FeatureSpace]:
-    """The spaces that need nothing but training images (n, c, h, w) in [0, 1]."""
-    with torch.inference_mode():
-        return [PixelPCA(images), RandomConv(images)]
 
 
 def evenly(rows: np.ndarray, most: int) -> np.ndarray:

@@ -15,13 +15,15 @@ with the Hermite polynomials :math:`h_m` of unit variance; for two scores of cor
 :math:`\mathrm{E}\, h_m(s)\, h_l(t) = r^m \delta_{ml}`.
 """
 
-__all__ = ["Bends", "colour", "is_triangular"]
+__all__ = ["Bends", "colour", "in_all_directions", "is_triangular", "need_volume"]
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import get_blas_funcs
 from scipy.special import ndtr
+
+from latentshape.errors import InputError
 
 
 def is_triangular(factor: np.ndarray) -> bool:
@@ -47,6 +49,42 @@ def colour(g: np.ndarray, factor: np.ndarray, *, triangular: bool) -> np.ndarray
     trmm = get_blas_funcs("trmm", (factor, g))
     # Read as Fortran order, the upper factor.T stands for factor, and g.T for g: nothing is copied.
     return trmm(1.0, factor.T, g.T, lower=0, trans_a=1, overwrite_b=1).T
+
+
+def in_all_directions(
+    g: np.ndarray, rho: np.ndarray, mean: np.ndarray, factor: np.ndarray, *, triangular: bool
+) -> np.ndarray:
+    """Return rows m + rho A g / |g|: uniform directions of given Mahalanobis radii, shape (rows, d).
+
+    Args:
+        g: White normal noise, shape (rows, r); it may be overwritten.
+        rho: Radii, shape (rows,).
+        mean: m, shape (d,).
+        factor: A, shape (d, r).
+        triangular: What `is_triangular` says of the factor.
+
+    Example:
+        >>> in_all_directions(np.array([[3.0, 4.0]]), np.array([10.0]), np.ones(2), np.eye(2),
+        ...                   triangular=True).tolist()
+        [[7.0, 9.0]]
+    """
+    g *= (rho / np.sqrt(np.einsum("ij,ij->i", g, g))).astype(g.dtype)[:, None]
+    x = colour(g, factor, triangular=triangular)
+    x += mean.astype(g.dtype)
+    return x
+
+
+def need_volume(name: str, d: int, *, triangular: bool) -> None:
+    """Refuse the density of a law that lies in fewer than d dimensions.
+
+    Raises:
+        InputError: The factor is not of full rank.
+    """
+    if not triangular:
+        raise InputError(
+            f"This {name!r} law lies in fewer than {d} dimensions and has no density "
+            "there; fit codes without constant or dependent components."
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ from scipy import linalg, special
 from latentshape._checks import LARGEST, check_choice, check_fraction, check_positive
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
-from latentshape.samplers.colouring import colour, is_triangular
+from latentshape.samplers.colouring import in_all_directions, is_triangular, need_volume
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments
 
@@ -127,18 +127,11 @@ class Ellipsoid(Sampler):
         log_share = np.log(noise.fine_uniform(1)[:, 0])
         rho = np.exp(np.interp(log_share, self.log_shares_, self.log_radii_))
         g = noise.normal(self.factor_.shape[1])
-        g *= (rho / np.sqrt(np.einsum("ij,ij->i", g, g))).astype(g.dtype)[:, None]
-        x = colour(g, self.factor_, triangular=self.triangular_)
-        x += self.mean_.astype(g.dtype)
-        return x
+        return in_all_directions(g, rho, self.mean_, self.factor_, triangular=self.triangular_)
 
     def _log_density(self, block: np.ndarray) -> np.ndarray:
         d = len(self.mean_)
-        if not self.triangular_:
-            raise InputError(
-                f"This {self.name!r} law lies in fewer than {d} dimensions and has no density "
-                "there; fit codes without constant or dependent components."
-            )
+        need_volume(self.name, d, triangular=self.triangular_)
         g = linalg.solve_triangular(self.factor_, (block - self.mean_).T, lower=True)
         squared = np.einsum("ij,ij->j", g, g)
         log_det = np.log(np.diag(self.factor_)).sum()

@@ -27,7 +27,7 @@ from scipy import linalg, special
 from latentshape._checks import row_blocks
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
-from latentshape.samplers.colouring import Bends, colour, is_triangular
+from latentshape.samplers.colouring import Bends, in_all_directions, is_triangular, need_volume
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments
 from latentshape.shape.radius_law import RadiusLaw
@@ -100,18 +100,11 @@ class Elliptical(Sampler):
     def _draw(self, noise: Noise) -> np.ndarray:
         rho = np.exp(self._bends()(special.ndtri(noise.fine_uniform(1)))[:, 0])
         g = noise.normal(self.factor_.shape[1])
-        g *= (rho / np.sqrt((g * g).sum(axis=1))).astype(g.dtype)[:, None]
-        x = colour(g, self.factor_, triangular=self.triangular_)
-        x += self.mean_.astype(g.dtype)
-        return x
+        return in_all_directions(g, rho, self.mean_, self.factor_, triangular=self.triangular_)
 
     def _log_density(self, block: np.ndarray) -> np.ndarray:
         d = len(self.mean_)
-        if not self.triangular_:
-            raise InputError(
-                f"This {self.name!r} law lies in fewer than {d} dimensions and has no density "
-                "there; fit codes without constant or dependent components."
-            )
+        need_volume(self.name, d, triangular=self.triangular_)
         y = linalg.solve_triangular(self.factor_, (block - self.mean_).T, lower=True)
         rho = np.sqrt(np.einsum("ij,ij->j", y, y))
         # Nearer the centre lies less than one code in 10^15; there the density stays what it is.

@@ -32,7 +32,7 @@ from scipy import linalg, optimize, special
 from latentshape._checks import check_count, check_positive, row_blocks
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
-from latentshape.samplers.colouring import colour, is_triangular
+from latentshape.samplers.colouring import colour, is_triangular, need_volume
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments
 
@@ -141,11 +141,7 @@ class Neighbours(Sampler):
 
     def _log_density(self, block: np.ndarray) -> np.ndarray:
         d = len(self.mean_)
-        if not self.triangular_:
-            raise InputError(
-                f"This {self.name!r} law lies in fewer than {d} dimensions and has no density "
-                "there; fit codes without constant or dependent components."
-            )
+        need_volume(self.name, d, triangular=self.triangular_)
         y = self._white(block)
         squares = np.einsum("ij,ij->i", y, y)
         total = np.full(len(y), -np.inf)

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from latentshape import __version__
 from latentshape.config import PRESETS, Config, field_sections, make_config
 from latentshape.errors import InputError, Interrupted
-from latentshape.experiments import EXPERIMENTS
+from latentshape.experiments import EXPERIMENTS, STUDIES
 from latentshape.progress import say
 from latentshape.samplers import SAMPLERS
 
@@ -56,10 +56,10 @@ def _numbers(text: str) -> tuple[int, ...]:
         ) from None
 
 
-def _add_config(parser: argparse.ArgumentParser) -> None:
+def _add_config(parser: argparse.ArgumentParser, preset: str | None = "faces-64") -> None:
     parser.add_argument(
         "--preset",
-        default="faces-64",
+        default=preset,
         help=f"one of {', '.join(PRESETS)}; it goes before the defaults in [] below [faces-64]",
     )
     for name, (section, field) in field_sections().items():
@@ -166,16 +166,48 @@ def _parser() -> _Parser:
     _add_options(sub, "the walk", "steps=12, pairs=[[1,2]], coordinates=pca, offset=4")
     verb("evaluate", "judge every sampler: scorecard.json")
     verb("report", "one self-contained report.html")
+    sub = verb("sweep", "runs over a grid of any config fields: one table, one figure", run=False)
+    sub.add_argument(
+        "grid", nargs="+", metavar="GRID",
+        help="FIELD=VALUE,VALUE,... (every combination), such as latent_dim=16,64 batch_norm=no,yes; values "
+        "with commas of their own are separated by semicolons; or one .toml or .json file",
+    )  # fmt: skip
+    sub.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the sweep")
+    sub.add_argument(
+        "--stages", default="analyze,evaluate", metavar="NAME,...",
+        help="what to do of each run, with what it builds on [analyze,evaluate]",
+    )  # fmt: skip
+    _add_jobs(sub)
+    sub.add_argument(
+        "--engine", default="processes", choices=("processes", "ray"),
+        help="what runs them: processes of this machine, or a Ray cluster (RAY_ADDRESS) [processes]",
+    )  # fmt: skip
+    _add_config(sub, preset=None)
     sub = verb(
         "series", "experiments: what each setting costs in likeness, buys in variety", run=False
     )
     sub.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"{', '.join(EXPERIMENTS)} [all of them]"
-    )
-    sub.add_argument("--run", required=True, metavar="RUN", type=Path, help="a trained run")
-    sub.add_argument("--quick", action="store_true", help="fewer pictures, to see that it works")
+        "names", nargs="*", metavar="NAME",
+        help=f"of a trained run: {', '.join(EXPERIMENTS)} [all of them]; with trainings of their own: "
+        f"{', '.join(STUDIES)}",
+    )  # fmt: skip
+    sub.add_argument("--run", metavar="RUN", type=Path, help="the trained run")
+    sub.add_argument(
+        "--out", type=Path, default=Path("runs/series"), metavar="DIR",
+        help="where studies train and write [runs/series]",
+    )  # fmt: skip
+    sub.add_argument(
+        "--subjects", default="", metavar="NAME,...",
+        help="datasets of a study, such as faces,mnist; others than faces lie below LATENTSHAPE_DATA [all]",
+    )  # fmt: skip
+    sub.add_argument("--quick", action="store_true", help="as little as shows that it works")
+    _add_jobs(sub)
     _add_data_verbs(verb("data", "what lies at a path; make datasets; the cache", run=False))
     return parser
+
+
+def _add_jobs(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings side by side [1]")
 
 
 def _add_options(sub: argparse.ArgumentParser, whose: str, example: str) -> None:
@@ -312,13 +344,41 @@ def _analyze(given: argparse.Namespace) -> None:
     print(out / "shape.json")
 
 
+def _sweep(given: argparse.Namespace) -> None:
+    from latentshape.experiments.cells import grid_of
+    from latentshape.experiments.sweep_record import run_sweep
+
+    options = {name: getattr(given, name) for name in field_sections()}
+    run_sweep(
+        grid_of(given.grid), given.out, preset=given.preset, options=options,
+        stages=_names(given.stages), jobs=given.jobs, engine=given.engine,
+    )  # fmt: skip
+    print(given.out / "sweep.html")
+
+
 def _series(given: argparse.Namespace) -> None:
-    from latentshape.experiments import run_series
+    from latentshape.experiments import run_series, run_study
     from latentshape.runs import RunFolder
 
+    studies = [name for name in given.names if name in STUDIES]
+    others = [name for name in given.names if name not in STUDIES]
+    for name in studies:
+        run_study(name, given.out, _names(given.subjects), quick=given.quick, jobs=given.jobs)
+        print(given.out / ("quick" if given.quick else "") / f"{name}.json")
+    if studies and not others:
+        return
+    if given.run is None:
+        raise InputError(
+            "These experiments ask a trained run: give --run RUN, or name a study that trains its own "
+            f"({', '.join(STUDIES)})."
+        )
     run = RunFolder.open(given.run)
-    for name in run_series(run, given.names, quick=given.quick):
+    for name in run_series(run, others, quick=given.quick):
         print(run.series_path / ("quick" if given.quick else "") / f"{name}.json")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _data(given: argparse.Namespace) -> None:
@@ -385,6 +445,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "analyze": _analyze,
             "data": _data,
             "series": _series,
+            "sweep": _sweep,
         }
         verbs.get(given.verb, _use)(given)
         sys.stdout.flush()

@@ -111,6 +111,7 @@ class EvaluationConfig:
 
     n: int = _option(1000, "pictures per row and draw")
     draws: int = _option(5, "independent draws behind each interval")
+    samplers: str = _option("all", "samplers to judge, such as gaussian,mixture; all of them")
     features: str = _option(
         "pixel-pca,codes,random-conv,attributes,inception,dinov2",
         "feature spaces to judge in; those that do not apply are left out and named",
@@ -122,7 +123,11 @@ class EvaluationConfig:
 
     def feature_names(self) -> list[str]:
         """The feature spaces, one by one."""
-        return [name.strip() for name in self.features.split(",") if name.strip()]
+        return _words(self.features)
+
+    def sampler_names(self) -> list[str] | None:
+        """The samplers to judge, one by one; None for all there are."""
+        return None if self.samplers.strip() == "all" else _words(self.samplers)
 
 
 @dataclass(frozen=True)
@@ -304,6 +309,10 @@ def check_config(config: Config) -> None:
         raise InputError(f"seed must be below 2^63, got {training.seed}.")
     if training.weight_decay < 0 or training.seed < 0:
         raise InputError("weight_decay and seed must not be negative.")
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _between(name: str, value: int, low: int, high: int) -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from latentshape.config import Config
-from latentshape.errors import InputError
+from latentshape.errors import InputError, suggestion
 from latentshape.files import write_json
 from latentshape.progress import bar, say
 from latentshape.runs import RunFolder, read_record
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from latentshape.data import Dataset
     from latentshape.samplers import Sampler
 
-__all__ = ["analyze_codes", "analyze_run", "encode_run", "evaluate_run", "report_run", "run_all",
+__all__ = ["STAGES", "analyze_codes", "analyze_run", "encode_run", "evaluate_run", "report_run", "run_all",
            "sample_run", "train_run"]  # fmt: skip
 
+#: The stages of the main job, in order.
+STAGES = ("train", "encode", "analyze", "evaluate", "report")
 #: Pictures of each sampler that ``samples/`` and the report show.
 SHOWN = 32
 #: Drawn pictures that are shown beside the training images nearest to them.
@@ -68,6 +70,7 @@ def train_run(config: Config, out: Path, tensorboard: bool = False) -> RunFolder
     from latentshape.data import absolute_spec
     from latentshape.training import train
 
+    check_judging(config)
     listener = _tensorboard(out / "tensorboard") if tensorboard else None
     spec = absolute_spec(config.data.data)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, data=spec))
@@ -94,6 +97,24 @@ def train_run(config: Config, out: Path, tensorboard: bool = False) -> RunFolder
     with run.stage("train") as facts:
         facts.update(train(config, dataset, run, listener).facts)
     return run
+
+
+def check_judging(config: Config) -> None:
+    """See that the scorecard's samplers and feature spaces exist, before hours are spent on training.
+
+    Raises:
+        InputError: One has no such name.
+    """
+    from latentshape.evaluation.features import FEATURES
+    from latentshape.samplers import SAMPLERS
+
+    for kind, names, known in (
+        ("sampler", config.evaluation.sampler_names() or [], SAMPLERS),
+        ("feature space", config.evaluation.feature_names(), FEATURES),
+    ):
+        for name in names:
+            if name not in known:
+                raise InputError(f"No {kind} is called {name!r}{suggestion(name, known)}")
 
 
 def _tensorboard(folder: Path) -> Callable[[dict[str, Any]], None]:
@@ -279,7 +300,7 @@ def evaluate_run(run: RunFolder) -> dict[str, Any]:
     train, held_out, test = (load_codes(run, split) for split in SPLITS)
     dataset = open_data(config, run)
     with run.stage("evaluate"):
-        samplers, refused = fit_samplers(train.z)
+        samplers, refused = fit_samplers(train.z, config.evaluation.sampler_names())
         for name, why in refused.items():
             say(f"  note: {name} is left out: {why}")
         for name, sampler in samplers.items():
@@ -491,24 +512,37 @@ def report_run(run: RunFolder) -> Path:
     return run.report_path
 
 
-def run_all(config: Config, out: Path, tensorboard: bool = False) -> RunFolder:
-    """The main job: train, encode, analyze, evaluate, report; what is done already is skipped."""
+def run_all(
+    config: Config, out: Path, tensorboard: bool = False, stages: Collection[str] = STAGES
+) -> RunFolder:
+    """The main job: train, encode, analyze, evaluate, report; what is done already is skipped.
+
+    Args:
+        config: What to train.
+        out: The run folder.
+        tensorboard: Also write the metrics to ``out/tensorboard``.
+        stages: Which of `STAGES`; ``train`` is always among them.
+    """
     from latentshape.evaluation.faces import detector_missing
 
     run = train_run(config, out, tensorboard)
     codes = [run.codes_path / f"{s}.npy" for s in ("train", "validation", "test")]
-    if not run.done("encode", *codes):
+
+    def due(stage: str, *artefacts: Path) -> bool:
+        return stage in stages and not run.done(stage, *artefacts)
+
+    if due("encode", *codes):
         say("Encoding every image once.")
         encode_run(run)
-    if not run.done("analyze", run.shape_path):
+    if due("analyze", run.shape_path):
         say("Measuring the shape of the codes.")
         analyze_run(run)
-    if not run.done("evaluate", run.scorecard_path):
+    if due("evaluate", run.scorecard_path):
         say("Drawing new codes in every way, decoding and judging them.")
         why = detector_missing()
         if why:
             say(f"  note: face rates are left out: {why}")
         evaluate_run(run)
-    if not run.done("report", run.report_path):
+    if due("report", run.report_path):
         report_run(run)
     return run

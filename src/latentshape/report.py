@@ -16,7 +16,7 @@ from latentshape.evaluation.recommendation import SPACE
 from latentshape.files import atomic_path
 from latentshape.runs import RunFolder, read_record
 
-__all__ = ["scorecard_text", "write_report"]
+__all__ = ["scorecard_text", "write_page", "write_report"]
 
 #: Rows of the scorecard in reading order.
 ORDER = (
@@ -92,6 +92,17 @@ CORNERS = (
 
 def write_report(run: RunFolder) -> Path:
     """Write ``report.html``; parts whose artefacts are missing are left out and named."""
+    return write_page("report.html", run.report_path, gather(run))
+
+
+def write_page(template: str, path: Path, content: dict[str, Any]) -> Path:
+    """Fill a template of this package and write it whole.
+
+    Args:
+        template: A file of ``latentshape/templates``.
+        path: Where to.
+        content: Every name that the template uses; one that is missing is a defect, not a blank.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -100,10 +111,10 @@ def write_report(run: RunFolder) -> Path:
     )  # fmt: skip
     environment.filters["cell"] = cell
     environment.filters["seconds"] = seconds
-    page = environment.get_template("report.html").render(**gather(run))
-    with atomic_path(run.report_path) as temporary:
+    page = environment.get_template(template).render(**content)
+    with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    return run.report_path
+    return path
 
 
 def gather(run: RunFolder) -> dict[str, Any]:

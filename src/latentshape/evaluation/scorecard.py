@@ -68,7 +68,7 @@ from latentshape.evaluation.recommendation import SPACE, recommend
 from latentshape.images import to_images
 from latentshape.models.base import Autoencoder
 from latentshape.progress import bar
-from latentshape.samplers import SAMPLERS, Sampler, make_sampler
+from latentshape.samplers import SAMPLERS, Sampler, make_sampler, sampler_class
 from latentshape.shape import Moments, mahalanobis_squared
 from latentshape.shape.moments import MomentSums
 
@@ -112,14 +112,24 @@ def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     return max(0.0, centre - spread), min(1.0, centre + spread)
 
 
-def fit_samplers(z: np.ndarray) -> tuple[dict[str, Sampler], dict[str, str]]:
-    """Every registered sampler with its defaults, fitted to training codes.
+def fit_samplers(
+    z: np.ndarray, names: Iterable[str] | None = None
+) -> tuple[dict[str, Sampler], dict[str, str]]:
+    """Samplers with their defaults, fitted to training codes.
+
+    Args:
+        z: Training codes (n, d).
+        names: Which; None: all in the registry.
 
     Returns:
         The fitted samplers, and why the others cannot be fitted to these codes.
+
+    Raises:
+        InputError: No sampler has that name.
     """
     fitted, refused = {}, {}
-    for name in SAMPLERS:
+    for name in SAMPLERS if names is None else names:
+        sampler_class(name)
         try:
             fitted[name] = make_sampler(name).fit(z)
         except InputError as error:

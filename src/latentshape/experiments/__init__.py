@@ -1,15 +1,22 @@
-"""The experiments of the series, each a function of a bench; ``latentshape series`` runs them.
+"""The experiments of the series; ``latentshape series`` runs them.
 
-An experiment takes a `Bench` (a trained run with a judge), draws and judges, writes pictures beside its
-record and returns the record, which ``run_series`` writes as ``RUN/series/<name>.json``. One that is done
-already is skipped, so an interrupted series goes on where it stopped. A quick look has a folder of its own,
-``RUN/series/quick``, and replaces nothing.
+Some ask a trained run (`EXPERIMENTS`): each is a function of a `Bench`, a run with a judge. It draws and
+judges, writes pictures beside its record and returns the record, which ``run_series`` writes as
+``RUN/series/<name>.json``. A quick look has a folder of its own, ``RUN/series/quick``, and replaces
+nothing.
+
+Others train runs of their own (`STUDIES`), below ``--out``: each is a function of that folder, of the
+subjects (datasets) to study, of ``quick`` and of the number of trainings side by side, and writes
+``OUT/<name>.json``.
+
+What is done already is skipped, so an interrupted series goes on where it stopped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentshape.errors import InputError, suggestion
@@ -18,7 +25,7 @@ from latentshape.progress import say
 if TYPE_CHECKING:
     from latentshape.runs import RunFolder
 
-__all__ = ["EXPERIMENTS", "run_series"]
+__all__ = ["EXPERIMENTS", "STUDIES", "run_series", "run_study"]
 
 EXPERIMENTS: dict[str, str] = {
     "cubes": "latentshape.experiments.sampling:cubes",
@@ -28,6 +35,38 @@ EXPERIMENTS: dict[str, str] = {
     "correction": "latentshape.experiments.sampling:correction",
 }
 """Name of each experiment and where its function lives; its docstring says what it asks."""
+
+STUDIES: dict[str, str] = {
+    "comparators": "latentshape.experiments.comparators:comparators",
+}
+"""Name of each study and where its function lives."""
+
+
+def run_study(
+    name: str, out: Path, subjects: Sequence[str] = (), *, quick: bool = False, jobs: int = 1
+) -> dict[str, Any]:
+    """Train and judge what a study needs.
+
+    Args:
+        name: From `STUDIES`.
+        out: Where its runs and its record go.
+        subjects: Datasets by name; none for all that the study knows.
+        quick: As little as shows that it works.
+        jobs: Trainings side by side.
+
+    Returns:
+        Its record, as ``<name>.json`` below ``out`` holds it.
+
+    Raises:
+        InputError: No study or subject has that name, or no subject's images are there.
+    """
+    if name not in STUDIES:
+        raise InputError(f"No study is called {name!r}{suggestion(name, STUDIES)}")
+    module, _, function = STUDIES[name].partition(":")
+    record: dict[str, Any] = getattr(import_module(module), function)(
+        out, subjects, quick=quick, jobs=jobs
+    )
+    return record
 
 
 def run_series(

@@ -7,7 +7,7 @@ import pytest
 from latentshape import sampling_plots
 from latentshape.cli import main
 from latentshape.errors import InputError
-from latentshape.experiments import EXPERIMENTS, run_series, sampling
+from latentshape.experiments import EXPERIMENTS, bench, run_series, sampling
 from latentshape.experiments.bench import QUICK, Bench
 from latentshape.files import write_json
 from latentshape.plots import figure
@@ -23,9 +23,10 @@ def few(monkeypatch):
     for name, value in {
         "CUBES": (1.0, 5.0), "CUBE_DRAWS": 24, "INTERVAL_FACTS": (0.5, 1.5), "COMPONENTS": (120,),
         "FACTS": (0.7,), "TEMPERATURES": (0.5, 1.0), "RADII": (0.5, 1.0), "STRENGTHS": (0.0, 1.0),
-        "TRUNCATION_FACTS": (0.5, 1.0), "STRIP": 5, "DRAWS": 2,
+        "TRUNCATION_FACTS": (0.5, 1.0), "STRIP": 5,
     }.items():  # fmt: skip
         monkeypatch.setattr(sampling, name, value)
+    monkeypatch.setattr(bench, "DRAWS", 2)
 
 
 def test_every_experiment_runs_and_is_shown(few, copy, capsys):

@@ -349,11 +349,17 @@ def _sweep(given: argparse.Namespace) -> None:
     from latentshape.experiments.sweep_record import run_sweep
 
     options = {name: getattr(given, name) for name in field_sections()}
-    run_sweep(
+    rows = run_sweep(
         grid_of(given.grid), given.out, preset=given.preset, options=options,
         stages=_names(given.stages), jobs=given.jobs, engine=given.engine,
-    )  # fmt: skip
+    )["rows"]  # fmt: skip
     print(given.out / "sweep.html")
+    failed = [row for row in rows if "why" in row]
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(rows)} runs could not be finished, the others are done; the first is "
+            f"{failed[0]['name']}: {failed[0]['why']}"
+        )
 
 
 def _series(given: argparse.Namespace) -> None:

@@ -103,6 +103,7 @@ class TrainingConfig:
     flip: bool = _option(True, "mirror half of the training images (never the held-out ones)")
     precision: str = _option("auto", "auto (bf16 where it is faster), fp32 or bf16")
     seed: int = _option(0, "of the weights and of the order of the images")
+    snapshots: tuple[int, ...] = _option((), "epochs after which the weights are kept too")
 
 
 @dataclass(frozen=True)
@@ -307,6 +308,8 @@ def check_config(config: Config) -> None:
             raise InputError(f"{name} must not be negative, got {getattr(model, name)}.")
     if training.seed >= 2**63:
         raise InputError(f"seed must be below 2^63, got {training.seed}.")
+    for epoch in training.snapshots:
+        _between("snapshots", epoch, 1, training.epochs)
     if training.weight_decay < 0 or training.seed < 0:
         raise InputError("weight_decay and seed must not be negative.")
 

@@ -110,6 +110,17 @@ class RunFolder:
             )
         return Config.from_dict(read_record(self.config_path, *Config().to_dict()))
 
+    def snapshot_path(self, epoch: int) -> Path:
+        """The weights as they were after an epoch."""
+        return self.checkpoint_path.with_name(f"epoch-{epoch:04d}.safetensors")
+
+    def snapshots(self) -> dict[int, Path]:
+        """Weights that training kept on its way, by epoch, the earliest first."""
+        kept = {
+            epoch: self.snapshot_path(epoch) for epoch in sorted(self.config().training.snapshots)
+        }
+        return {epoch: path for epoch, path in kept.items() if path.exists()}
+
     def need(self, path: Path, made_by: str) -> Path:
         """``path`` if it exists, else a sentence that names the command that writes it."""
         if not path.exists():

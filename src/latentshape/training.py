@@ -139,8 +139,8 @@ def train(
 ) -> Trained:
     """Train to the end of the config's epochs, from the last checkpoint if there is one.
 
-    Writes ``metrics.jsonl`` (a line per epoch), ``checkpoints/last.safetensors`` and, at the end,
-    ``model.safetensors``.
+    Writes ``metrics.jsonl`` (a line per epoch), ``checkpoints/last.safetensors``, the snapshots that the
+    config asks for and, at the end, ``model.safetensors``.
 
     Args:
         config: What to train and how long.
@@ -245,6 +245,8 @@ def _loop(
                     raise Interrupted
         _end_epoch(config, dataset, held_out, run, model, progress, epoch)
         listener(progress.metrics[-1])
+        if epoch + 1 in settings.snapshots:
+            _write(run.snapshot_path(epoch + 1), model.state_dict())
         _save(run, model, optimizer, progress)
         last_save = time.monotonic()
         if interrupted.is_set():

@@ -33,17 +33,31 @@ EXPERIMENTS: dict[str, str] = {
     "pairwise": "latentshape.experiments.sampling:pairwise",
     "truncation": "latentshape.experiments.sampling:truncation",
     "correction": "latentshape.experiments.sampling:correction",
+    "centring": "latentshape.experiments.cloud:centring",
+    "radius": "latentshape.experiments.cloud:radius",
+    "layers": "latentshape.experiments.layers:layers",
 }
 """Name of each experiment and where its function lives; its docstring says what it asks."""
 
 STUDIES: dict[str, str] = {
     "comparators": "latentshape.experiments.comparators:comparators",
+    "datasets": "latentshape.experiments.studies:datasets",
+    **dict.fromkeys(
+        ("batch-norm", "latent-dimension", "maps", "activation", "resolution", "factor-law"),
+        "latentshape.experiments.studies:study",
+    ),
 }
-"""Name of each study and where its function lives."""
+"""Name of each study and where its function lives; a test holds them to `studies.STUDIES`."""
 
 
 def run_study(
-    name: str, out: Path, subjects: Sequence[str] = (), *, quick: bool = False, jobs: int = 1
+    name: str,
+    out: Path,
+    subjects: Sequence[str] = (),
+    *,
+    quick: bool = False,
+    jobs: int = 1,
+    others: str | None = None,
 ) -> dict[str, Any]:
     """Train and judge what a study needs.
 
@@ -53,6 +67,7 @@ def run_study(
         subjects: Datasets by name; none for all that the study knows.
         quick: As little as shows that it works.
         jobs: Trainings side by side.
+        others: SPEC of photographs of other people than celebrities, for ``datasets``.
 
     Returns:
         Its record, as ``<name>.json`` below ``out`` holds it.
@@ -63,10 +78,13 @@ def run_study(
     if name not in STUDIES:
         raise InputError(f"No study is called {name!r}{suggestion(name, STUDIES)}")
     module, _, function = STUDIES[name].partition(":")
-    record: dict[str, Any] = getattr(import_module(module), function)(
-        out, subjects, quick=quick, jobs=jobs
-    )
-    return record
+    work = getattr(import_module(module), function)
+    options: dict[str, Any] = {"quick": quick, "jobs": jobs}
+    if function == "study":
+        return dict(work(name, out, subjects, **options))
+    if function == "datasets":
+        options["others"] = others
+    return dict(work(out, subjects, **options))
 
 
 def run_series(

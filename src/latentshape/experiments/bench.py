@@ -1,14 +1,17 @@
-"""What experiments on one run share: model, codes, judge; opened when first needed."""
+"""What experiments on one run share: model, codes, judge, opened when first needed; and how they judge."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from latentshape.errors import InputError
+from latentshape.shape import Moments, mahalanobis_squared
 
 if TYPE_CHECKING:
     from latentshape.codes import Codes
@@ -17,10 +20,14 @@ if TYPE_CHECKING:
     from latentshape.runs import RunFolder
     from latentshape.samplers import Sampler
 
-__all__ = ["Bench"]
+__all__ = ["DRAWS", "STRIP", "Bench", "Record", "judged", "question_of", "strips", "with_settings"]
 
 #: Pictures of a quick look.
 QUICK = 200
+#: Pictures in a strip, and draws behind each range.
+STRIP, DRAWS = 12, 3
+
+Record = dict[str, Any]
 
 
 class Bench:
@@ -117,3 +124,56 @@ class Bench:
         from latentshape.decoding import decode_pixels
 
         return decode_pixels(self.model, z)
+
+
+def with_settings(
+    settings: Callable[[], Record],
+) -> Callable[[Callable[[Bench], Record]], Callable[[Bench], Record]]:
+    """Give an experiment its ``settings()``, which its protocol holds."""
+
+    def give(experiment: Callable[[Bench], Record]) -> Callable[[Bench], Record]:
+        experiment.settings = settings  # type: ignore[attr-defined]
+        return experiment
+
+    return give
+
+
+def judged(
+    bench: Bench, moments: Moments, draw: Callable[[int], np.ndarray], **options: Any
+) -> Record:
+    """One setting, judged in several draws; a law that cannot be fitted says why.
+
+    Args:
+        bench: The run and its judge.
+        moments: Of the training codes, for Mahalanobis radii.
+        draw: Codes (n, d) of a seed.
+        options: What is varied.
+    """
+    found: dict[str, list[float]] = {}
+    try:
+        for k in range(DRAWS):
+            z = draw(bench.seed + k)
+            radius = float(np.sqrt(mahalanobis_squared(z, moments)).mean())
+            for name, value in {**bench.judge_codes(z), "radius": radius}.items():
+                if value is not None:
+                    found.setdefault(name, []).append(value)
+    except InputError as refusal:
+        return {**options, "why": str(refusal)}
+    entries = {
+        name: {"value": float(np.mean(values)), "low": min(values), "high": max(values)}
+        for name, values in found.items()
+    }
+    return {**options, **entries}
+
+
+def strips(bench: Bench, name: str, codes: Iterable[tuple[str, np.ndarray]]) -> None:
+    """One line of pictures per setting, under its name, in the order of the rows."""
+    from latentshape import sampling_plots as plots
+
+    rows = [(label, bench.pictures(z)) for label, z in codes]
+    plots.save_strips(rows, bench.folder / f"{name}.png")
+
+
+def question_of(experiment: Any) -> str:
+    """The question of an experiment: the first line of its docstring."""
+    return experiment.__doc__.strip().splitlines()[0]

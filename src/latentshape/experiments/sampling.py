@@ -8,13 +8,20 @@ by the same decoder, at the same n, in several independent draws: means, least a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from latentshape.errors import InputError
-from latentshape.experiments.bench import Bench
+from latentshape.experiments.bench import (
+    STRIP,
+    Bench,
+    Record,
+    judged,
+    question_of,
+    strips,
+    with_settings,
+)
 from latentshape.progress import bar
 from latentshape.samplers.base import Sampler
 from latentshape.shape import Moments, mahalanobis_squared
@@ -30,50 +37,6 @@ TEMPERATURES = (0.3, 0.5, 0.7, 0.85, 1.0, 1.15)
 RADII = (0.3, 0.5, 0.7, 0.85, 1.0)
 TRUNCATION_FACTS = (0.4, 0.6, 0.8, 1.0, 1.2, 1.5)
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
-#: Pictures in a strip, and draws behind each range.
-STRIP, DRAWS = 12, 3
-
-Record = dict[str, Any]
-
-
-def with_settings(
-    settings: Callable[[], Record],
-) -> Callable[[Callable[[Bench], Record]], Callable[[Bench], Record]]:
-    """Give an experiment its ``settings()``, which its protocol holds."""
-
-    def give(experiment: Callable[[Bench], Record]) -> Callable[[Bench], Record]:
-        experiment.settings = settings  # type: ignore[attr-defined]
-        return experiment
-
-    return give
-
-
-def _judged(
-    bench: Bench, moments: Moments, draw: Callable[[int], np.ndarray], **options: Any
-) -> Record:
-    """One setting, judged in several draws; a law that cannot be fitted says why.
-
-    Args:
-        bench: The run and its judge.
-        moments: Of the training codes, for Mahalanobis radii.
-        draw: Codes (n, d) of a seed.
-        options: What is varied.
-    """
-    found: dict[str, list[float]] = {}
-    try:
-        for k in range(DRAWS):
-            z = draw(bench.seed + k)
-            radius = float(np.sqrt(mahalanobis_squared(z, moments)).mean())
-            for name, value in {**bench.judge_codes(z), "radius": radius}.items():
-                if value is not None:
-                    found.setdefault(name, []).append(value)
-    except InputError as refusal:
-        return {**options, "why": str(refusal)}
-    entries = {
-        name: {"value": float(np.mean(values)), "low": min(values), "high": max(values)}
-        for name, values in found.items()
-    }
-    return {**options, **entries}
 
 
 def _of(bench: Bench, name: str, **options: Any) -> Callable[[int], np.ndarray]:
@@ -88,45 +51,37 @@ def _of(bench: Bench, name: str, **options: Any) -> Callable[[int], np.ndarray]:
     return draw
 
 
-def _strips(bench: Bench, name: str, codes: Iterable[tuple[str, np.ndarray]]) -> None:
-    """One line of pictures per setting, under its name, in the order of the rows."""
-    from latentshape import sampling_plots as plots
-
-    rows = [(label, bench.pictures(z)) for label, z in codes]
-    plots.save_strips(rows, bench.folder / f"{name}.png")
-
-
 @with_settings(lambda: {"b": CUBES, "draws": CUBE_DRAWS})
 def cubes(bench: Bench) -> Record:
     """Do codes drawn uniformly in a cube around the origin give faces, and do they meet the cloud?"""
     moments = Moments.of(bench.z)
     within = float(np.quantile(mahalanobis_squared(bench.z, moments), 0.99))
-    rows, strips = [], []
+    rows, lines = [], []
     for b in CUBES:
         z = bench.fitted("cube", b=b).sample_at(range(bench.seed, bench.seed + CUBE_DRAWS))
-        row = _judged(bench, moments, _of(bench, "cube", b=b), b=b)
+        row = judged(bench, moments, _of(bench, "cube", b=b), b=b)
         row["within_cloud"] = float((mahalanobis_squared(z, moments) <= within).mean())
         rows.append(row)
-        strips.append((f"b = {b:g}", z[:STRIP]))
-    _strips(bench, "cubes", strips)
+        lines.append((f"b = {b:g}", z[:STRIP]))
+    strips(bench, "cubes", lines)
     note = f"Within cloud: the share of {CUBE_DRAWS} draws inside the codes' 99 % radius."
-    return {"question": _question(cubes), "note": note, "rows": rows}
+    return {"question": question_of(cubes), "note": note, "rows": rows}
 
 
 @with_settings(lambda: {"fact": INTERVAL_FACTS})
 def intervals(bench: Bench) -> Record:
     """Do intervals per component, correlations ignored, give faces; and nearer the centre better ones?"""
     moments = Moments.of(bench.z)
-    rows, strips = [], []
+    rows, lines = [], []
     for fact in INTERVAL_FACTS:
         draw = _of(bench, "intervals", fact=fact)
-        rows.append(_judged(bench, moments, draw, fact=fact))
+        rows.append(judged(bench, moments, draw, fact=fact))
         shown = draw(bench.seed)[:STRIP]
         order = np.argsort(mahalanobis_squared(shown, moments))
-        strips.append((f"fact = {fact:g}", shown[order]))
-    _strips(bench, "intervals", strips)
+        lines.append((f"fact = {fact:g}", shown[order]))
+    strips(bench, "intervals", lines)
     note = "In each strip pictures are ordered by their distance from the centre."
-    return {"question": _question(intervals), "note": note, "rows": rows}
+    return {"question": question_of(intervals), "note": note, "rows": rows}
 
 
 @with_settings(lambda: {"components": COMPONENTS, "fact": FACTS})
@@ -136,21 +91,21 @@ def pairwise(bench: Bench) -> Record:
 
     moments = Moments.of(bench.z)
     d = moments.d
-    rows, strips = [], []
+    rows, lines = [], []
     counts = scaled_components(d)
     settings: list[Record] = [{"components": k, "fact": fact} for k in counts for fact in FACTS]
     settings += [{"fact": 0.7}, {"fact": 0.7, "coordinates": "original", "method": "sequential"}]
     settings += [{"components": k, "fact": 0.7, "method": "sequential"} for k in counts]
     for options in settings:
         draw = _of(bench, "pairwise-ellipse", **options)
-        rows.append(_judged(bench, moments, draw, **options))
+        rows.append(judged(bench, moments, draw, **options))
         if "why" not in rows[-1]:
-            strips.append((_label(options, d), draw(bench.seed)[:STRIP]))
-    if strips:
-        _strips(bench, "pairwise", strips)
+            lines.append((_label(options, d), draw(bench.seed)[:STRIP]))
+    if lines:
+        strips(bench, "pairwise", lines)
     if d > 1 and all("why" not in row for row in rows[-len(counts) - 2 :]):
         plots.draws_over_codes(bench.z, bench.folder / "pairwise-draws.png", bench.seed)
-    return {"question": _question(pairwise), "rows": rows}
+    return {"question": question_of(pairwise), "rows": rows}
 
 
 def _label(options: Record, d: int) -> str:
@@ -191,7 +146,7 @@ def truncation(bench: Bench) -> Record:
         for name, shown in settings:
             options = {"radius": shown["within"]} if "within" in shown else shown
             draw = _of(bench, name, **options)
-            rows.append(_judged(bench, moments, draw, sampler=name, **shown))
+            rows.append(judged(bench, moments, draw, sampler=name, **shown))
             progress.update()
     held_out = np.asarray(bench.codes("validation").z)
 
@@ -199,8 +154,8 @@ def truncation(bench: Bench) -> Record:
         n = min(bench.judge.n, len(held_out))
         return held_out[np.random.default_rng(seed).choice(len(held_out), n, replace=False)]
 
-    rows.append(_judged(bench, moments, subsample, sampler="reconstruction"))
-    record = {"question": _question(truncation), "rows": rows}
+    rows.append(judged(bench, moments, subsample, sampler="reconstruction"))
+    record = {"question": question_of(truncation), "rows": rows}
     plots.save_truncation(record, bench.folder / "truncation.png")
     return record
 
@@ -215,7 +170,7 @@ def correction(bench: Bench) -> Record:
     yardstick = novelty_yardstick(
         bench.codes("validation").z, bench.z, metric="mahalanobis", moments=moments
     )
-    rows, strips = [], []
+    rows, lines = [], []
     for keep_radius in (True, False):
         for strength in STRENGTHS:
 
@@ -227,20 +182,15 @@ def correction(bench: Bench) -> Record:
                     moments=moments,
                 )  # fmt: skip
 
-            row = _judged(bench, moments, moved, keep_radius=keep_radius, strength=strength)
+            row = judged(bench, moments, moved, keep_radius=keep_radius, strength=strength)
             z = moved(bench.seed)
             row["copies"] = float((~is_new(z, bench.z, yardstick).new).mean())
             rows.append(row)
             kept = "radius kept" if keep_radius else "radius free"
-            strips.append((f"{kept}, {strength:g}", z[:STRIP]))
-    _strips(bench, "correction", strips)
+            lines.append((f"{kept}, {strength:g}", z[:STRIP]))
+    strips(bench, "correction", lines)
     note = (
         "Copies: the share of draws that lie nearer to a training code than 99 % of held-out codes do, at "
         "equal radius."
     )
-    return {"question": _question(correction), "note": note, "rows": rows}
-
-
-def _question(experiment: Any) -> str:
-    """The question of an experiment: the first line of its docstring."""
-    return experiment.__doc__.strip().splitlines()[0]
+    return {"question": question_of(correction), "note": note, "rows": rows}

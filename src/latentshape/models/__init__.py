@@ -10,6 +10,8 @@ from latentshape.errors import InputError
 from latentshape.runs import RunFolder
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
     from latentshape.models.base import Autoencoder
@@ -32,8 +34,12 @@ def build_model(config: Config) -> Autoencoder:
     return model.to(memory_format=torch.channels_last)
 
 
-def load_model(run: RunFolder) -> Autoencoder:
+def load_model(run: RunFolder, weights: Path | None = None) -> Autoencoder:
     """The trained model of a run, on the best device, ready to encode and decode.
+
+    Args:
+        run: Whose model.
+        weights: Other weights of it, such as one of its snapshots.
 
     Raises:
         InputError: The run is not trained yet, or its weights are damaged or of another model.
@@ -41,7 +47,7 @@ def load_model(run: RunFolder) -> Autoencoder:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    weights = run.need(run.model_path, "train --out")
+    weights = weights or run.need(run.model_path, "train --out")
     model = build_model(run.config())
     try:
         model.load_state_dict(load_file(weights))

@@ -24,6 +24,7 @@ import itertools
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +33,14 @@ from typing import Any
 from latentshape.config import Config, field_sections, make_config
 from latentshape.errors import InputError, suggestion
 
-__all__ = ["Cell", "Grid", "grid_of", "make_cells", "read_grid"]
+__all__ = ["Cell", "Grid", "grid_of", "make_cells", "read_grid", "said"]
 
 #: Longest name of a cell; longer ones end in a digest.
 LONGEST = 80
 #: Most cells of one sweep: more is a mistake in the grid, seen before a disk is full.
 MOST = 10_000
+#: Of files that hold a grid.
+SUFFIXES = (".toml", ".json")
 YES, NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -84,7 +87,7 @@ def grid_of(words: Sequence[str]) -> Grid:
         >>> grid_of(["latent-dim=16,64", "filters=8,16;8,16,32"]).grid
         {'latent_dim': [16, 64], 'filters': [(8, 16), (8, 16, 32)]}
     """
-    if len(words) == 1 and Path(words[0]).suffix in (".toml", ".json"):
+    if len(words) == 1 and Path(words[0]).suffix in SUFFIXES and not _assigns(words[0]):
         return read_grid(Path(words[0]))
     if not words:
         raise InputError(
@@ -102,6 +105,12 @@ def grid_of(words: Sequence[str]) -> Grid:
             raise InputError(f"{name} is given twice: put all its values into one word.")
         grid[name] = _values(name, text)
     return Grid(grid)
+
+
+def _assigns(word: str) -> bool:
+    """Whether a word gives values to a field, rather than naming a file with an = in its path."""
+    name, equals, _ = word.partition("=")
+    return bool(equals) and name.strip().replace("-", "_") in field_sections()
 
 
 def read_grid(path: Path) -> Grid:
@@ -137,11 +146,20 @@ def read_grid(path: Path) -> Grid:
     if not grid and not each:
         raise InputError(f"The grid {path} varies nothing: give it a 'grid' or a 'list'.")
     return Grid(
-        {_known(name): values for name, values in grid.items()},
-        [{_known(name): value for name, value in options.items()} for options in each],
-        content.get("preset"),
-        {_known(name): value for name, value in content.get("options", {}).items()},
-    )
+        _fields(grid), [_fields(options) for options in each],
+        content.get("preset"), _fields(content.get("options", {})),
+    )  # fmt: skip
+
+
+def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same by the names that the config has: latent-dim and latent_dim are one field."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        known = _known(name)
+        if known in found:
+            raise InputError(f"{known} is given twice: put all its values in one place.")
+        found[known] = value
+    return found
 
 
 def make_cells(
@@ -155,7 +173,8 @@ def make_cells(
         options: Of all cells, before the grid's own; None counts as not given.
 
     Raises:
-        InputError: A config cannot work, a field is varied and fixed at once, or two cells are equal.
+        InputError: Nothing varies, a config cannot work, a field is varied and fixed at once, a value is
+            missing, or two cells are equal.
 
     Example:
         >>> [cell.name for cell in make_cells(Grid({"latent_dim": [16, 64], "batch_norm": [True]}))]
@@ -167,6 +186,10 @@ def make_cells(
             raise InputError(f"{name} is both varied and fixed (to {fixed[name]!r}): give it once.")
         if any(name in each for each in grid.each) and name in grid.grid:
             raise InputError(f"{name} stands both in the grid and in the list: give it once.")
+    if not grid.grid and not any(grid.each):
+        raise InputError(
+            "This grid varies nothing: give a field some values, such as latent_dim=16,64."
+        )
     axes = [[(name, value) for value in values] for name, values in grid.grid.items()]
     count = len(grid.each or [{}])
     for axis in axes:
@@ -175,10 +198,15 @@ def make_cells(
         raise InputError(
             f"This grid has {count:,} cells, and {MOST:,} is the most. Vary less at once."
         )
+    if not count:
+        empty = next(name for name, values in grid.grid.items() if not values)
+        raise InputError(f"{empty} has no values to try: give it some, or leave it out.")
     made: list[Cell] = []
     for each in grid.each or [{}]:
         for choice in itertools.product(*axes):
             varied = {**each, **dict(choice)}
+            for name in (name for name, value in varied.items() if value is None):
+                raise InputError(f"{name} has an empty value: give it one, or leave it out.")
             config = make_config(preset or grid.preset or "faces-64", **fixed, **varied)
             made.append(Cell(cell_name(varied), _of_config(varied, config), config))
     _no_twins(made)
@@ -188,34 +216,53 @@ def make_cells(
 def cell_name(varied: Mapping[str, Any]) -> str:
     """A folder's name from options: readable, safe on every file system, no two alike.
 
+    Whatever cannot stand in a name as it is (a path's slashes, a capital letter, which some file systems
+    do not tell from a small one, the end of a long list) is told apart by a digest at the end.
+
     Example:
         >>> cell_name({"filters": (32, 64), "batch_norm": False})
         'filters=32-64_batch-norm=no'
     """
-    said = "_".join(f"{name.replace('_', '-')}={_said(value)}" for name, value in varied.items())
-    name = re.sub(r"[^A-Za-z0-9=._-]+", "-", said)
-    if name == said and len(name) <= LONGEST:
+    full = "_".join(
+        f"{name.replace('_', '-')}={said(value, '-')}" for name, value in varied.items()
+    )
+    name = re.sub(r"[^A-Za-z0-9=._-]+", "-", full)
+    if name == full.lower() and len(name) <= LONGEST:
         return name
-    return f"{name[: LONGEST - 9]}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+    # What the command line could not decode stands in a text as lone surrogates.
+    digest = hashlib.sha256(full.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{name[: LONGEST - 9]}-{digest}"
 
 
-def _said(value: Any) -> str:
+def said(value: Any, between: str = ", ") -> str:
+    """A config's value in a name or a table, with all the digits that tell it from others.
+
+    Example:
+        >>> said([32, 64]), said(True), said(0.5), said(0.1234567891)
+        ('32, 64', 'yes', '0.5', '0.1234567891')
+    """
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return "-".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+        return between.join(said(part) for part in value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
 
 
 def _no_twins(cells: Sequence[Cell]) -> None:
-    seen: dict[str, Cell] = {}
+    seen: dict[str, str] = {}
     for cell in cells:
         key = json.dumps(cell.config.to_dict(), sort_keys=True)
-        if key in seen or cell.name in {other.name for other in seen.values()}:
+        if key in seen:
             raise InputError(
-                f"Two cells of the grid are the same run, {cell.name}: give each value once."
+                f"Two cells of the grid are the same run, {seen[key]} and {cell.name}: give each value once."
             )
-        seen[key] = cell
+        seen[key] = cell.name
+    twice = [name for name, count in Counter(cell.name for cell in cells).items() if count > 1]
+    if twice:  # a text may hold what looks like the next field
+        raise InputError(f"Two cells of the grid would be called {twice[0]}: rename one's data.")
 
 
 def _of_config(varied: Mapping[str, Any], config: Config) -> dict[str, Any]:

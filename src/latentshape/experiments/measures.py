@@ -11,7 +11,7 @@ from typing import Any
 
 from latentshape.runs import RunFolder, read_record
 
-__all__ = ["JUDGED", "MEASURES", "Measure", "measured"]
+__all__ = ["JUDGED", "MEASURES", "Measure", "measured", "words"]
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,16 @@ class Measure:
         words: What it is, for headings.
         file: Which record: metrics (its last line), stages, shape or scorecard.
         path: Keys, one below the other.
-        control: Keys of the same number of the Gaussian control, where there is one.
+        control: Keys of the same number of the Gaussian control, where there is one; or of what it is to
+            be read beside.
+        beside: What ``control`` is called.
     """
 
     words: str
     file: str
     path: tuple[str, ...]
     control: tuple[str, ...] = ()
+    beside: str = "control"
 
 
 def _coverage(sigma: int) -> Measure:
@@ -43,10 +46,13 @@ MEASURES: dict[str, Measure] = {
     "heldout_mse": Measure("held-out squared error per pixel", "metrics", ("heldout_mse",)),
     "train_seconds": Measure("seconds of training", "stages", ("train", "seconds")),
     "parameters": Measure("parameters", "stages", ("train", "parameters")),
-    "offset_sigma": Measure("origin's distance from the centre, in σ", "shape", ("centre", "offset_sigma")),
+    "offset_sigma": Measure(
+        "origin's distance from the centre, in σ", "shape", ("centre", "offset_sigma"),
+        ("centre", "sqrt_d"), beside="√d",
+    ),
     "sqrt_d": Measure("√d, the radius of a Gaussian cloud", "shape", ("centre", "sqrt_d")),
     "variance_ratio": Measure(
-        "variance of the squared radius over the law's", "shape", ("mahalanobis", "variance_ratio"),
+        "variance of the squared radius, in a Gaussian's", "shape", ("mahalanobis", "variance_ratio"),
         ("mahalanobis", "control", "variance_ratio"),
     ),
     "student_nu": Measure("ν of the radius as of a Student t", "shape", ("joint_law", "radius", "t", "nu")),

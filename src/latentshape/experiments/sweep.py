@@ -6,27 +6,36 @@ skipped, down to the epoch; a sweep that was killed goes on where it stopped. Ru
 others go on.
 
 Several runs side by side are several processes, each with its share of the processor's threads, by joblib;
-over several machines by Ray, which joblib hands the same calls to. A run that another process works on is
-waited for, not trained twice.
+over several machines they are tasks of Ray, each with its share of the cluster's processors and graphics
+processors. A run that another process works on is waited for, not trained twice.
+
+How many threads add up a sum changes its last digits, and training carries them on. Runs side by side have
+fewer threads than a run alone, so the same sweep with other ``jobs`` repeats to the last digit only where
+the threads are held fixed (``OMP_NUM_THREADS=1``); each run's ``stages.json`` says how many it had.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any
 
-from latentshape.errors import InputError
+from latentshape.errors import InputError, suggestion
 from latentshape.experiments.cells import Cell
 from latentshape.pipeline import STAGES, run_all
 from latentshape.progress import say
 
 __all__ = ["ENGINES", "check_stages", "finish_cell", "run_cells"]
 
-ENGINES = ("processes", "ray")
 Row = dict[str, Any]
+#: A cell, its run folder, and the stages to do.
+Call = tuple[Cell, Path, tuple[str, ...]]
+#: Number of a call that has ended, and why it could not be finished, if so.
+Ended = tuple[int, str | None]
 
 
 def check_stages(stages: Sequence[str]) -> tuple[str, ...]:
@@ -39,13 +48,12 @@ def check_stages(stages: Sequence[str]) -> tuple[str, ...]:
         >>> check_stages(["evaluate"])
         ('train', 'encode', 'evaluate')
     """
-    from latentshape.errors import suggestion
     from latentshape.runs import BUILDS_ON
 
     for stage in stages:
         if stage not in STAGES:
             raise InputError(f"There is no stage {stage!r}{suggestion(stage, STAGES)}")
-    wanted = {*stages, *(base for stage in stages for base in BUILDS_ON[stage])}
+    wanted = {"train", *stages, *(base for stage in stages for base in BUILDS_ON[stage])}
     return tuple(stage for stage in STAGES if stage in wanted)
 
 
@@ -61,7 +69,7 @@ def run_cells(
 
     Args:
         cells: What to run.
-        out: Runs go to ``out/runs``.
+        out: Runs go to ``out/runs``; with several machines a disk that all of them have.
         stages: Of each run.
         jobs: Runs side by side.
         engine: From `ENGINES`.
@@ -71,33 +79,30 @@ def run_cells(
         it could not be finished.
 
     Raises:
-        InputError: ``jobs`` is not positive, or the engine is unknown or not installed.
+        InputError: ``jobs`` is not positive, the engine is unknown or not installed, or a process was
+            killed.
+        Interrupted: Ctrl-C or SIGTERM; the same call goes on from there.
     """
     if jobs < 1:
         raise InputError(f"jobs must be at least 1, got {jobs}.")
+    if engine not in ENGINES:
+        raise InputError(f"No engine is called {engine!r}{suggestion(engine, ENGINES)}")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{str(out)!r} is a file; --out must name a folder.")
     stages = check_stages(stages)
-    calls = [(cell, out / "runs" / cell.name, stages) for cell in cells]
-    reasons: list[str | None]
-    if jobs == 1 and engine == "processes":
-        reasons = []
-        for i, call in enumerate(calls):
-            say(f"[{i + 1}/{len(calls)}] {call[0].name}")
-            reasons.append(finish_cell(*call))
-    else:
-        from joblib import Parallel, delayed
-
-        with _engine(engine, jobs) as options:
-            found = Parallel(**options, return_as="generator")(
-                delayed(_quietly)(*call, threads=_share(jobs)) for call in calls
-            )
-            reasons = []
-            for i, (call, why) in enumerate(zip(calls, found)):
-                reasons.append(why)
-                say(f"[{i + 1}/{len(calls)}] {call[0].name}: {why or 'done'}")
+    # Another machine, or a process that Ray keeps, may stand in another folder.
+    runs = Path(os.path.abspath(out)) / "runs"
+    calls = [(cell, runs / cell.name, stages) for cell in cells]
+    alone = jobs == 1 and engine == "processes"
+    reasons: dict[int, str | None] = {}
+    for i, why in (_one_by_one if alone else ENGINES[engine])(calls, jobs):
+        reasons[i] = why
+        if not alone:
+            say(f"[{len(reasons)}/{len(calls)}] {calls[i][0].name}: {why or 'done'}")
     return [
         {"name": cell.name, "run": f"runs/{cell.name}", "varied": cell.varied}
-        | ({"why": why} if why else {})
-        for cell, why in zip(cells, reasons)
+        | ({"why": why} if (why := reasons[i]) else {})
+        for i, cell in enumerate(cells)
     ]
 
 
@@ -112,71 +117,99 @@ def finish_cell(cell: Cell, folder: Path, stages: Sequence[str]) -> str | None:
     return None
 
 
-def _quietly(cell: Cell, folder: Path, stages: Sequence[str], threads: int) -> str | None:
-    """One run in a process of its own: with its threads, its messages in a file beside its results."""
-    import torch
+def _one_by_one(calls: Sequence[Call], jobs: int) -> Iterator[Ended]:
+    """In this process."""
+    for i, call in enumerate(calls):
+        say(f"[{i + 1}/{len(calls)}] {call[0].name}")
+        yield i, finish_cell(*call)
 
-    torch.set_num_threads(threads)
+
+def _quietly(i: int, cell: Cell, folder: Path, stages: Sequence[str]) -> Ended:
+    """One run in a process of its own, with its messages in a file beside its results."""
     log = folder.parent.parent / "logs" / f"{cell.name}.txt"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as stream, contextlib.redirect_stderr(stream):
-        return finish_cell(cell, folder, stages)
-
-
-def _share(jobs: int) -> int:
-    """Threads of one of so many runs on this machine."""
-    return max(1, (os.cpu_count() or 1) // jobs)
+        return i, finish_cell(cell, folder, stages)
 
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else works on this run meanwhile: not a second sweep, not another machine with this disk."""
-    from filelock import FileLock
+    """Nobody else works on this run meanwhile: not a second sweep, not another machine with this disk.
+
+    On a file system without locks nobody waits, and it is the user who must not start a sweep twice.
+    """
+    from filelock import FileLock, Timeout
 
     locks = folder.parent / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(locks / f"{folder.name}.lock"):
+    lock = FileLock(locks / f"{folder.name}.lock")
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(lock.acquire(timeout=0))
+        except Timeout:
+            say(f"  Another process works on {folder}: waiting for it.")
+            held.enter_context(lock.acquire())
+        except NotImplementedError:
+            pass
         yield
 
 
-@contextlib.contextmanager
-def _engine(name: str, jobs: int) -> Iterator[dict[str, Any]]:
-    """Options of joblib's ``Parallel`` for an engine that is ready."""
-    start = {"processes": _processes, "ray": _ray}.get(name)
-    if start is None:
-        raise InputError(f"engine must be one of {', '.join(ENGINES)}; got {name!r}.")
-    with start(jobs) as options:
-        yield {"n_jobs": jobs, "pre_dispatch": "all", "batch_size": 1, **options}
+def _processes(calls: Sequence[Call], jobs: int) -> Iterator[Ended]:
+    """In processes of this machine; joblib gives each its share of the threads."""
+    from joblib import Parallel, delayed
+
+    side_by_side = Parallel(
+        n_jobs=jobs, backend="loky", pre_dispatch="all", batch_size=1,
+        return_as="generator_unordered",
+    )  # fmt: skip
+    try:
+        yield from side_by_side(delayed(_quietly)(i, *call) for i, call in enumerate(calls))
+    except BrokenExecutor:
+        raise _killed(jobs) from None
 
 
-@contextlib.contextmanager
-def _processes(jobs: int) -> Iterator[dict[str, Any]]:
-    from joblib import parallel_config
-
-    with parallel_config(backend="loky", inner_max_num_threads=_share(jobs)):
-        yield {}
-
-
-@contextlib.contextmanager
-def _ray(jobs: int) -> Iterator[dict[str, Any]]:
+def _ray(calls: Sequence[Call], jobs: int) -> Iterator[Ended]:
+    """As tasks of a Ray cluster; of this machine alone where RAY_ADDRESS names none."""
     try:
         import ray
-        from ray.util.joblib import register_ray
     except ImportError:
         raise InputError(
             "--engine ray needs Ray: pip install 'latentshape[ray]'; or use --engine processes."
         ) from None
-    from joblib import parallel_config
-
-    register_ray()
     began = not ray.is_initialized()
-    if (
-        began
-    ):  # a cluster's address is taken from RAY_ADDRESS; without one, this machine is the cluster
-        ray.init(log_to_driver=False, include_dashboard=False)
+    if began:
+        # Workers on other machines look for data and cache where this process does.
+        own = {name: text for name, text in os.environ.items() if name.startswith("LATENTSHAPE_")}
+        ray.init(log_to_driver=False, include_dashboard=False, runtime_env={"env_vars": own})
     try:
-        with parallel_config(backend="ray"):
-            yield {}
+        all_of_them = ray.cluster_resources()
+        task = ray.remote(
+            num_cpus=max(1, int(all_of_them.get("CPU", 1)) // jobs),
+            num_gpus=min(1.0, all_of_them.get("GPU", 0) / jobs),
+            max_retries=0,
+        )(_quietly)
+        waiting = iter(enumerate(calls))
+        going = [task.remote(i, *call) for i, call in itertools.islice(waiting, jobs)]
+        while going:
+            [ended], going = ray.wait(going)
+            yield ray.get(ended)
+            going += [task.remote(i, *call) for i, call in itertools.islice(waiting, 1)]
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
+        raise _killed(jobs) from None
     finally:
         if began:
             ray.shutdown()
+
+
+def _killed(jobs: int) -> InputError:
+    return InputError(
+        "A process of the sweep was killed from outside, most likely for want of memory. What is done is "
+        f"kept: give the same command again, with fewer --jobs than {jobs}."
+    )
+
+
+ENGINES: dict[str, Callable[[Sequence[Call], int], Iterator[Ended]]] = {
+    "processes": _processes,
+    "ray": _ray,
+}
+"""What runs cells side by side: yields each as it ends."""

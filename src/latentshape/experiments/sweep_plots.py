@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentshape.experiments.measures import words
+from latentshape.experiments.cells import said
+from latentshape.experiments.measures import MEASURES, words
 from latentshape.plots import CODES, CONTROL, ORIGIN, OTHER, figure, save, styled
 
 if TYPE_CHECKING:
@@ -14,12 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["panel", "save_sweep"]
 
-#: Measures of the panels, in order, and most panels of a figure.
+#: Measures of the panels, in order, and panels side by side.
 PANELS = (
-    "heldout_mse", "offset_sigma", "variance_ratio", "coverage_1", "coverage_3", "least_gaussian",
-    "effective_dimension", "gap:gaussian", "gap:mixture", "face_rate:gaussian",
+    "heldout_mse", "offset_sigma", "variance_ratio", "coverage_1", "coverage_2", "coverage_3",
+    "least_gaussian", "effective_dimension", "gap:zero-mean", "gap:gaussian", "gap:mixture",
+    "face_rate:gaussian",
 )  # fmt: skip
-MOST, COLUMNS = 9, 3
+COLUMNS = 3
 #: Of the lines, one for each combination of the other fields.
 COLOURS = (CODES, ORIGIN, "#2f855a", "#6b46c1", "#b7791f", "#0987a0", OTHER)
 #: Greatest over least of an axis that is drawn in logarithms.
@@ -31,7 +34,7 @@ def save_sweep(record: dict[str, Any], path: Path) -> Path | None:
     from latentshape.experiments.sweep_record import grouped
 
     groups = [group for group in grouped(record["rows"]) if group["values"]]
-    shown = [name for name in PANELS if any(name in group["values"] for group in groups)][:MOST]
+    shown = [name for name in PANELS if any(name in group["values"] for group in groups)]
     if not shown:
         return None
     fields = [field for field in record["fields"] if field != "seed"] or ["seed"]
@@ -69,8 +72,6 @@ def panel(ax: Axes, groups: Sequence[dict[str, Any]], name: str, fields: Sequenc
         name: Of the measure.
         fields: What varies.
     """
-    from latentshape.experiments.sweep_record import said
-
     x_field, *others = fields
     xs = list(dict.fromkeys(said(group["varied"].get(x_field, "")) for group in groups))
     numeric = all(isinstance(group["varied"].get(x_field), (int, float)) and not isinstance(
@@ -85,24 +86,32 @@ def panel(ax: Axes, groups: Sequence[dict[str, Any]], name: str, fields: Sequenc
         )
         x = float(value) if numeric else float(xs.index(said(value)))
         lines.setdefault(label, []).append((x, group["values"][name]))
-    for (label, points), colour in zip(lines.items(), COLOURS * len(lines)):
+    several = len(lines) > 1
+    beside = MEASURES[name].beside if name in MEASURES else ""
+    for (label, points), colour in zip(lines.items(), itertools.cycle(COLOURS)):
         points.sort(key=lambda point: point[0])
-        x, entries = [p[0] for p in points], [p[1] for p in points]
+        places, entries = [p[0] for p in points], [p[1] for p in points]
         y = [entry["value"] for entry in entries]
-        low = [v - entry.get("low", v) for v, entry in zip(y, entries)]
-        high = [entry.get("high", v) - v for v, entry in zip(y, entries)]
-        ax.errorbar(x, y, [low, high], color=colour, marker="o", markersize=4, linewidth=1.2,
+        # An interval of a share may begin a rounding error above the share itself.
+        below = [max(0.0, v - entry.get("low", v)) for v, entry in zip(y, entries)]
+        above = [max(0.0, entry.get("high", v) - v) for v, entry in zip(y, entries)]
+        ax.errorbar(places, y, [below, above], color=colour, marker="o", markersize=4, linewidth=1.2,
                     linestyle="-" if numeric else "none", capsize=2, label=label or "codes")  # fmt: skip
-        known = [(a, entry["control"]) for a, entry in zip(x, entries) if "control" in entry]
+        known = [(a, entry["control"]) for a, entry in zip(places, entries) if "control" in entry]
         if known:
-            ax.plot([p[0] for p in known], [p[1] for p in known], color=CONTROL, marker="_", markersize=9, linewidth=0.9,
-                    linestyle="--" if numeric else "none",
-                    label="Gaussian control" if colour == COLOURS[0] else None)  # fmt: skip
+            # Of several lines each control has its line's colour, and the legend says it once.
+            ax.plot([p[0] for p in known], [p[1] for p in known], color=colour if several else CONTROL,
+                    marker="_", markersize=9, linewidth=0.9, alpha=0.7 if several else 1.0,
+                    linestyle="--" if numeric else "none")  # fmt: skip
+            if beside == "control":
+                ax.plot([], [], color=OTHER if several else CONTROL, marker="_", linewidth=0.9,
+                        linestyle="--" if numeric else "none", label="Gaussian control")  # fmt: skip
     values = [
         e[k] for points in lines.values() for _, e in points for k in ("value", "control") if k in e
     ]
     if min(values) > 0 and max(values) > WIDE * min(values):
         ax.set_yscale("log")
+        _plain_powers(ax)
     if numeric:
         places = sorted({x for points in lines.values() for x, _ in points})
         if len(places) > 2 and places[0] > 0 and places[-1] >= 8 * places[0]:
@@ -113,11 +122,26 @@ def panel(ax: Axes, groups: Sequence[dict[str, Any]], name: str, fields: Sequenc
         ax.set_xticks(range(len(xs)), xs, rotation=0 if max(map(len, xs)) < 9 else 20)
         ax.set_xlim(-0.5, len(xs) - 0.5)
     ax.set_xlabel(x_field.replace("_", " "))
-    ax.set_title("\n".join(_wrapped(words(name))), fontsize=8.5)
+    note = f" (dashed: {beside})" if beside not in ("", "control") else ""
+    ax.set_title("\n".join(_wrapped(words(name) + note)), fontsize=8.5)
     return ax
 
 
+def _plain_powers(ax: Axes) -> None:
+    """Ticks of a logarithmic axis as plain numbers, few enough to be read."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
 def _wrapped(text: str, width: int = 38) -> list[str]:
+    """Lines of about equal length: the last is no single letter."""
     from textwrap import wrap
 
-    return wrap(text, width) or [""]
+    count = -(-len(text) // width)
+    return next(
+        lines for w in range(max(1, len(text) // count), len(text) + 2)
+        if len(lines := wrap(text, w)) <= count
+    ) or [""]  # fmt: skip

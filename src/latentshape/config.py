@@ -344,7 +344,7 @@ def _coerce(name: str, value: Any, like: Any) -> Any:
             return int(value)
         kind = "a whole number"
     elif isinstance(like, float):
-        if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value):
+        if _is_finite(value):
             return float(value)
         kind = "a finite number"
     else:
@@ -356,8 +356,17 @@ def _coerce(name: str, value: Any, like: Any) -> Any:
 
 def _is_whole(value: Any) -> bool:
     """Whether a value is a number without a fraction: 3 and 3.0, but neither True nor "3"."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return real and math.isfinite(value) and value == int(value)
+    return _is_finite(value) and value == int(value)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a value is a number that a float can hold."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # of whole numbers beyond 1.8e308
+        return False
 
 
 def _plain(value: Any) -> Any:

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from scipy.special import expit
 from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.nn import functional
@@ -40,6 +41,7 @@ from latentshape.data import Dataset
 from latentshape.data.cache import NETWORKS, cache_folder
 from latentshape.errors import InputError
 from latentshape.evaluation.features import BLOCK, FeatureContext, FeatureSpace, evenly
+from latentshape.facts import Facts, annotations_of, short_names
 from latentshape.files import atomic_path
 from latentshape.images import resize, to_images
 from latentshape.progress import bar
@@ -95,21 +97,24 @@ class Targets:
         values: (n, k) float32 for every image of the dataset: -1 and 1, or numbers standardised by
             the training images; NaN unknown.
         left_out: Why others are not among them, by name.
+        units: What numbers were standardised by, mean and standard deviation, shape (2, k).
     """
 
     names: tuple[str, ...]
     binary: int
     values: np.ndarray
     left_out: dict[str, str]
+    units: np.ndarray
 
     @classmethod
     def of(cls, dataset: Dataset, rows: np.ndarray) -> Targets:
         """Attributes, factors and other numbers that vary among the training images ``rows``."""
         names: list[str] = []
         columns: list[np.ndarray] = []
+        units: list[tuple[float, float]] = []
         left_out: dict[str, str] = {}
         binary = 0
-        for name, values, is_answer in _annotations(dataset):
+        for name, values, is_answer in annotations_of(dataset):
             known = values[rows][np.isfinite(values[rows])]
             if not len(known):
                 left_out[name] = "unknown for all training images"
@@ -120,34 +125,10 @@ class Targets:
                 names.append(name)
                 binary += is_answer
                 mean, std = (0.0, 1.0) if is_answer else (known.mean(), known.std())
+                units.append((float(mean), float(std)))
                 columns.append(((values - mean) / std).astype(np.float32))
         values = np.stack(columns, 1) if columns else np.empty((len(dataset), 0), np.float32)
-        return cls(tuple(names), binary, values, left_out)
-
-
-def _annotations(dataset: Dataset) -> Iterator[tuple[str, np.ndarray, bool]]:
-    """Each annotation's name, values (n,) float64 with NaN unknown, and whether it is an answer."""
-    for j, name in enumerate(dataset.attribute_names):
-        assert dataset.attributes is not None
-        answers = dataset.attributes[:, j].astype(np.float64)
-        yield name, np.where(answers == 0, np.nan, answers), True
-    for name, column in sorted(dataset.columns.items()):
-        # Identities, classes and sources are integers: their order means nothing.
-        if column.dtype.kind != "f":
-            continue
-        if column.ndim == 1:
-            yield name, column.astype(np.float64), False
-        elif name == "factors" and column.ndim == 2:
-            for inner, values in zip(_factor_names(column.shape[1]), column.T):
-                yield inner, values.astype(np.float64), False
-
-
-def _factor_names(count: int) -> list[str]:
-    from latentshape.data.faces import FACTORS
-
-    if count == len(FACTORS):
-        return [f"factor:{factor.name}" for factor in FACTORS]
-    return [f"factor:{j}" for j in range(count)]
+        return cls(tuple(names), binary, values, left_out, np.array(units).reshape(-1, 2).T)
 
 
 class _Network(nn.Module):
@@ -248,6 +229,7 @@ class AttributeFeatures(FeatureSpace):
                 _write(path, self._network, kept)
         self._scale: float = kept["scale"]
         self._precision = precision
+        self._targets = targets
         _fuse(self._network)
         self.details = {name: value for name, value in kept.items() if name != "scale"}
         self.description = _described(self.details)
@@ -266,6 +248,25 @@ class AttributeFeatures(FeatureSpace):
         with autocast(self.device, self._precision):
             found = self._network.features(images.to(self.device))
         return found.double().cpu().numpy() / self._scale
+
+    @torch.inference_mode()
+    def predict(self, images: Tensor) -> Facts:
+        """What the network says of images, as facts about them.
+
+        Args:
+            images: (n, c, h, w) in [0, 1].
+
+        Returns:
+            For each target a probability of yes, or a number in the annotations' own unit.
+        """
+        with autocast(self.device, self._precision):
+            units = self._network.features(images.to(self.device))
+            outputs = self._network.outputs(units).double().cpu().numpy()
+        mean, std = self._targets.units
+        said = outputs * std + mean
+        answers = np.arange(said.shape[1]) < self._targets.binary
+        said[:, answers] = expit(outputs[:, answers])
+        return Facts(short_names(self._targets.names), said, answers)
 
 
 def _fuse(network: _Network) -> None:

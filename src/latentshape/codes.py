@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,9 +65,15 @@ class Codes:
 
 
 def encode_pixels(
-    model: Autoencoder, pixels: np.ndarray, rows: np.ndarray, precision: str
+    model: Autoencoder,
+    pixels: np.ndarray,
+    rows: np.ndarray,
+    precision: str,
+    read: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> Iterator[np.ndarray]:
     """The only encoding loop: codes (at most 128, d) float32 of ``pixels[rows]``, in order.
+
+    With ``read`` it is what that function of images gives, such as numbers of an inner layer.
 
     Raises:
         InputError: A code is not finite: the model has diverged.
@@ -84,7 +90,7 @@ def encode_pixels(
     ):
         for start in range(0, len(rows), BATCH):
             chosen = rows[start : start + BATCH]
-            z = model.encode(to_images(pixels[chosen], device)).float().cpu().numpy()
+            z = (read or model.encode)(to_images(pixels[chosen], device)).float().cpu().numpy()
             if not np.isfinite(z).all():
                 raise InputError(
                     "The encoder gives codes that are not finite numbers: the model has diverged. "

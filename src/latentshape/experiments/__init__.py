@@ -36,6 +36,7 @@ EXPERIMENTS: dict[str, str] = {
     "centring": "latentshape.experiments.cloud:centring",
     "radius": "latentshape.experiments.cloud:radius",
     "layers": "latentshape.experiments.layers:layers",
+    "innermost": "latentshape.experiments.innermost:innermost",
 }
 """Name of each experiment and where its function lives; its docstring says what it asks."""
 

@@ -20,7 +20,7 @@ from latentshape.experiments.cells import (
     said,
 )
 
-SAFE = re.compile(r"[A-Za-z0-9=._-]+")
+SAFE = re.compile(r"[A-Za-z0-9=.+_-]+")
 
 
 def names(made):

@@ -226,7 +226,7 @@ def cell_name(varied: Mapping[str, Any]) -> str:
     full = "_".join(
         f"{name.replace('_', '-')}={said(value, '-')}" for name, value in varied.items()
     )
-    name = re.sub(r"[^A-Za-z0-9=._-]+", "-", full)
+    name = re.sub(r"[^A-Za-z0-9=.+_-]+", "-", full)
     if name == full.lower() and len(name) <= LONGEST:
         return name
     # What the command line could not decode stands in a text as lone surrogates.

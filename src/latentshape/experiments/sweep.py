@@ -26,7 +26,7 @@ from typing import Any
 
 from latentshape.errors import InputError, suggestion
 from latentshape.experiments.cells import Cell
-from latentshape.pipeline import STAGES, run_all
+from latentshape.pipeline import STAGES, check_judging, run_all
 from latentshape.progress import say
 
 __all__ = ["ENGINES", "check_stages", "finish_cell", "run_cells"]
@@ -79,8 +79,8 @@ def run_cells(
         it could not be finished.
 
     Raises:
-        InputError: ``jobs`` is not positive, the engine is unknown or not installed, or a process was
-            killed.
+        InputError: ``jobs`` is not positive, the engine is unknown or not installed, a cell is to be judged
+            by what does not exist, or a process was killed.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on from there.
     """
     if jobs < 1:
@@ -90,6 +90,8 @@ def run_cells(
     if out.exists() and not out.is_dir():
         raise InputError(f"{str(out)!r} is a file; --out must name a folder.")
     stages = check_stages(stages)
+    for cell in cells:
+        check_judging(cell.config)
     # Another machine, or a process that Ray keeps, may stand in another folder.
     runs = Path(os.path.abspath(out)) / "runs"
     calls = [(cell, runs / cell.name, stages) for cell in cells]

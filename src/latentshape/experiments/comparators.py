@@ -31,11 +31,12 @@ import numpy as np
 from latentshape.config import make_config
 from latentshape.errors import InputError
 from latentshape.experiments.cells import Cell
-from latentshape.files import read_json, write_json
+from latentshape.experiments.subjects import SUBJECTS, absent, check_subjects, quick_options
+from latentshape.files import write_json
 from latentshape.progress import say
-from latentshape.runs import RunFolder
+from latentshape.runs import RunFolder, read_record
 
-__all__ = ["KINDS", "SUBJECTS", "Kind", "comparator_cells", "comparators", "summarise"]
+__all__ = ["KINDS", "Kind", "comparator_cells", "comparators", "summarise"]
 
 #: Laws that every model is drawn from; standard-normal is the prior of those that have one.
 LAWS = ("standard-normal", "zero-mean", "gaussian", "elliptical", "mixture", "flow")
@@ -56,7 +57,7 @@ class Kind:
     Attributes:
         name: In the table.
         options: Of the config.
-        repeated: Whether three seeds are trained on every subject, or one on the chief subjects alone.
+        repeated: Whether several seeds are trained, or one.
     """
 
     name: str
@@ -74,18 +75,12 @@ KINDS = (
 )
 SEEDS = (0, 1, 2)
 
-#: Options of each subject beside its preset: trainings of at most three minutes on two cores.
-SUBJECTS: dict[str, dict[str, Any]] = {
-    "celeba": {"preset": "celeba-64", "data": "celeba", "epochs": 6},
-    "faces": {"preset": "faces-64", "epochs": 10},
-    "mnist": {"preset": "mnist", "data": "mnist", "epochs": 6},
-    "fashion-mnist": {"preset": "mnist", "data": "fashion-mnist", "epochs": 6},
-}
 #: Of every run: what is judged, and how often.
 JUDGED: dict[str, Any] = {
     "samplers": ",".join((*LAWS, "training-codes")), "features": "random-conv,attributes",
     "n": 1000, "draws": 3,
 }  # fmt: skip
+#: Of a quick look, which trains six models: less than other studies.
 QUICK: dict[str, Any] = {"epochs": 1, "n": 100, "draws": 2}
 
 
@@ -96,9 +91,7 @@ def comparator_cells(subject: str, quick: bool = False) -> list[Cell]:
         subject: From `SUBJECTS`.
         quick: One epoch, one seed, few pictures: to see that it works.
     """
-    options = {**SUBJECTS[subject], **JUDGED, **(QUICK if quick else {})}
-    if quick and subject == "faces":
-        options["data"] = "faces:n=2000"
+    options = {**SUBJECTS[subject], **JUDGED, **(quick_options(subject) | QUICK if quick else {})}
     made = []
     for kind in sorted(KINDS, key=lambda kind: not kind.repeated):
         for seed in SEEDS if kind.repeated and not quick else SEEDS[:1]:
@@ -123,19 +116,16 @@ def comparators(
     Raises:
         InputError: There is no such subject, or the images of none are there.
     """
-    from latentshape.errors import suggestion
     from latentshape.experiments.sweep import run_cells
 
-    for subject in subjects:
-        if subject not in SUBJECTS:
-            raise InputError(f"No subject is called {subject!r}{suggestion(subject, SUBJECTS)}")
+    wanted = dict.fromkeys(check_subjects(subjects))
     folder = out / ("quick" if quick else "") / "comparators"
     rows: list[dict[str, Any]] = []
     missing: dict[str, str] = {}
     record: dict[str, Any] = {}
-    for subject in subjects or SUBJECTS:
+    for subject in wanted:
         cells = comparator_cells(subject, quick)
-        why = _absent(cells[0])
+        why = absent(cells[0].config.data.data)
         if why:
             say(f"{subject} is not measured: {why}")
             missing[subject] = why
@@ -149,17 +139,6 @@ def comparators(
     if not record:
         raise InputError("None of the subjects could be measured: " + " ".join(missing.values()))
     return record
-
-
-def _absent(cell: Cell) -> str | None:
-    """Why a subject's images cannot be had, if so."""
-    from latentshape.data.spec import parse_spec
-
-    try:
-        parse_spec(cell.config.data.data)
-    except InputError as error:
-        return str(error)
-    return None
 
 
 def _record(rows: list[dict[str, Any]], missing: dict[str, str], quick: bool) -> dict[str, Any]:
@@ -192,9 +171,13 @@ def summarise(
         finished: Of each training its cell, its row of `run_cells`, and its run folder.
 
     Returns:
-        Rows with ``subject``, ``model``, ``law``, ``seeds``, ``train_seconds``, ``mse``, ``n`` and the
-        columns, each ``{value, low, high}``, by key and feature space (``gap.random-conv``); where a
-        training failed, a row with ``why``.
+        Rows with ``subject``, ``model``, ``law``, ``seeds``, ``train_seconds``, ``steps``, ``mse``, ``n`` and
+        the columns, each ``{value, low, high}``, by key and feature space (``gap.random-conv``), or None
+        where one of the seeds has no number. Where a law could not be fitted, the row has ``why`` as well;
+        where a training failed, it has ``why`` alone.
+
+    Raises:
+        InputError: A scorecard is damaged.
     """
     by_kind: dict[str, list[tuple[Cell, RunFolder]]] = {}
     rows: list[dict[str, Any]] = []
@@ -205,7 +188,7 @@ def summarise(
         else:
             by_kind.setdefault(cell.varied["model"], []).append((cell, RunFolder(path)))
     for model, runs in by_kind.items():
-        cards = [read_json(run.scorecard_path) for _, run in runs]
+        cards = [read_record(run.scorecard_path, "n", "rows") for _, run in runs]
         training = [run.stages()["train"] for _, run in runs]
         for law in (*YARDSTICKS, *LAWS):
             entries = {
@@ -222,8 +205,15 @@ def summarise(
                 "steps": training[0]["steps"],
                 "mse": _over([card["rows"]["reconstruction"].get("mse") for card in cards]),
                 **entries,
+                **_refusal([card["rows"][law] for card in cards]),
             })  # fmt: skip
     return rows
+
+
+def _refusal(rows: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Why a law has no pictures to judge, if one of its rows says so."""
+    entries = [_entry(row, "gap", "random-conv") or {} for row in rows]
+    return next(({"why": entry["why"]} for entry in entries if "why" in entry), {})
 
 
 def _entry(row: dict[str, Any], key: str, space: str) -> dict[str, Any] | None:

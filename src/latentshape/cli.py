@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import errno
+import hashlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -136,14 +138,21 @@ def _parser() -> _Parser:
     )
     sub = verb("sample", "draw new codes and decode them")
     sub.add_argument(
-        "--sampler", default="gaussian",
-        help=f"auto (what evaluate recommends), {', '.join(SAMPLERS)} [gaussian]",
+        "--sampler",
+        help=f"auto (what evaluate recommends), {', '.join(SAMPLERS)} [gaussian; auto with --where]",
+    )
+    sub.add_argument(
+        "--where", metavar="CONDITION",
+        help="what the pictures shall show, such as 'Smiling & ~Male & Eyeglasses' or 'age > 0.5 | Hat'; "
+        "--sampler conditional is the closed form, any other is fitted to the training images that do",
     )  # fmt: skip
     sub.add_argument("-n", type=int, default=64, metavar="N", help="how many pictures [64]")
     sub.add_argument(
         "--seed", type=int, default=0, metavar="N", help="picture i is drawn from seed + i [0]"
     )
-    sub.add_argument("--out", type=Path, help="folder [RUN/samples/SAMPLER]")
+    sub.add_argument(
+        "--out", type=Path, help="folder [RUN/samples/SAMPLER, or RUN/samples/where-...]"
+    )
     sub.add_argument(
         "--towards-neighbours", type=float, default=0.0, metavar="S",
         help="move each drawn code toward its nearest training codes, at equal radius, 0 to 1 [0]",
@@ -184,21 +193,28 @@ def _parser() -> _Parser:
     )  # fmt: skip
     _add_config(sub, preset=None)
     sub = verb(
-        "series", "experiments: what each setting costs in likeness, buys in variety", run=False
+        "series", "the published experiments, claim by claim; or some of them, by NAME", run=False
     )
     sub.add_argument(
         "names", nargs="*", metavar="NAME",
-        help=f"of a trained run: {', '.join(EXPERIMENTS)} [all of them]; with trainings of their own: "
-        f"{', '.join(STUDIES)}",
+        help=f"experiments on a trained run: {', '.join(EXPERIMENTS)} [all of them]; studies with "
+        f"trainings of their own: {', '.join(STUDIES)}",
     )  # fmt: skip
-    sub.add_argument("--run", metavar="RUN", type=Path, help="the trained run")
+    sub.add_argument(
+        "--run", metavar="RUN", type=Path,
+        help="the trained run to experiment on [none: the whole series, on runs of its own]",
+    )  # fmt: skip
     sub.add_argument(
         "--out", type=Path, default=Path("runs/series"), metavar="DIR",
-        help="where studies train and write [runs/series]",
+        help="where the series and its studies train and write [runs/series]",
     )  # fmt: skip
     sub.add_argument(
         "--subjects", default="", metavar="NAME,...",
         help="datasets of a study, such as faces,mnist; others than faces lie below LATENTSHAPE_DATA [all]",
+    )  # fmt: skip
+    sub.add_argument(
+        "--others", metavar="SPEC",
+        help="for datasets: photographs of people who are no celebrities; without them not measured",
     )  # fmt: skip
     sub.add_argument("--quick", action="store_true", help="as little as shows that it works")
     _add_jobs(sub)
@@ -273,6 +289,20 @@ def _options(pairs: Sequence[str]) -> dict[str, Any]:
     return options
 
 
+def _place_of(where: str) -> str:
+    """A folder's name for a condition: two conditions of one name do not meet, for its hash is in it.
+
+    Example:
+        >>> _place_of("Smiling & ~Male")
+        'where-Smiling-and-not-Male-295a'
+    """
+    words = where
+    for sign, word in (("&", " and "), ("|", " or "), ("~", " not ")):
+        words = words.replace(sign, word)
+    words = "-".join(re.findall(r"\w+", words))[:60]
+    return f"where-{words}-{hashlib.blake2b(where.encode(), digest_size=2).hexdigest()}"
+
+
 def _make(given: argparse.Namespace) -> None:
     config = _config(given)
     if given.dry_run:
@@ -299,13 +329,14 @@ def _use(given: argparse.Namespace) -> None:
     if given.verb == "encode":
         print(pipeline.encode_run(run, given.data))
     elif given.verb == "sample":
-        out = given.out or run.samples_path / given.sampler
-        options = _options(given.option)
+        name = given.sampler or ("gaussian" if given.where is None else "auto")
+        place = name if given.where is None else _place_of(given.where)
         print(
             pipeline.sample_run(
-                run, given.sampler, given.n, given.seed, out, options, given.towards_neighbours
+                run, name, given.n, given.seed, given.out or run.samples_path / place,
+                _options(given.option), given.towards_neighbours, given.where,
             )
-        )
+        )  # fmt: skip
     elif given.verb == "walk":
         out = given.out or run.walks_path / given.kind
         ends = tuple(end for end in given.between.split(",") if end)
@@ -366,10 +397,17 @@ def _series(given: argparse.Namespace) -> None:
     from latentshape.experiments import run_series, run_study
     from latentshape.runs import RunFolder
 
+    subjects = _names(given.subjects)
+    options: dict[str, Any] = {"quick": given.quick, "jobs": given.jobs, "others": given.others}
+    if not given.names and given.run is None:
+        from latentshape.experiments.series import the_series
+
+        print(the_series(given.out, subjects, **options))
+        return
     studies = [name for name in given.names if name in STUDIES]
     others = [name for name in given.names if name not in STUDIES]
     for name in studies:
-        run_study(name, given.out, _names(given.subjects), quick=given.quick, jobs=given.jobs)
+        run_study(name, given.out, subjects, **options)
         print(given.out / ("quick" if given.quick else "") / f"{name}.json")
     if studies and not others:
         return

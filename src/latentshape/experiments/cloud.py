@@ -25,6 +25,7 @@ from latentshape.experiments.bench import (
     strips,
     with_settings,
 )
+from latentshape.images import to_images
 from latentshape.shape import Moments, mahalanobis_squared
 
 __all__ = ["centring", "face_mask", "outside_share", "radius"]
@@ -118,7 +119,7 @@ def _mean_image(bench: Bench, mean: np.ndarray) -> Record:
 
     try:
         network = AttributeFeatures(bench.judge.dataset)
-        picture = bench.pictures(mean[None])
-        return dict(zip(network.names, network.answers(picture)[0].tolist()))
+        said = network.predict(to_images(bench.pictures(mean[None])))
+        return dict(zip(said.names, said.values[0].tolist()))
     except InputError as refusal:
         return {"why": str(refusal)}

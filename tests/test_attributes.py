@@ -174,6 +174,19 @@ def test_angles_to_the_principal_axes_are_those_of_a_planted_direction():
     assert alone["leading"] < 0.01
 
 
+def test_steps_prefer_wide_axes_and_readouts_narrow_ones():
+    """An attribute that two axes carry alike, in their own sigmas."""
+    rng = np.random.default_rng(13)
+    y = rng.standard_normal((4000, 3))
+    facts = Facts(("both",), y[:, [0]] + y[:, [2]], np.array([False]))
+    directions = fit_directions(y * [10.0, 3.0, 1.0], facts)
+    (step,), (readout,) = along_axes(directions), along_axes(directions, steps=False)
+    assert (step["axis"], readout["axis"]) == (1, 3)
+    # Both have the slope 1 : 10 to the axis that they prefer.
+    for found in (step, readout):
+        assert found["angle"] == pytest.approx(np.degrees(np.arctan(0.1)), abs=1)
+
+
 def test_the_area_under_the_curve_agrees_with_scikit_learn_and_its_error_with_chance():
     rng = np.random.default_rng(6)
     values, errors = [], []

@@ -286,23 +286,28 @@ def _logistic(y: np.ndarray, answers: np.ndarray, name: str) -> np.ndarray:
     return model.fit(y[known], answers[known] > 0.5).coef_[0]
 
 
-def along_axes(directions: Directions, leading: int = 10) -> list[dict[str, Any]]:
+def along_axes(
+    directions: Directions, leading: int = 10, *, steps: bool = True
+) -> list[dict[str, Any]]:
     r"""Angles between directions and the principal axes of the cloud.
 
     The cosines with all d axes are the direction's coordinates, and their squares sum to 1. A direction
-    without preference has the share ``leading / d`` in the leading axes.
+    without preference has the share ``leading / d`` in the leading axes. Steps prefer wide axes and
+    whitened read-outs narrow ones, as every :math:`\Sigma w` and :math:`\Sigma^{-1} c` does: so one is
+    to be compared with its like alone.
 
     Args:
-        directions: Directions w as they are (not the steps :math:`\Sigma w`).
+        directions: Read-outs w.
         leading: How many axes count as leading.
+        steps: Take the steps :math:`\Sigma w`, where pictures with the attribute lie, instead of w itself.
 
     Returns:
         For each: ``axis`` (from 1) that it is nearest to, ``angle`` to it in degrees, and ``leading``, the
         share of its square in the leading axes.
     """
     axes = PCA.of(directions.moments).axes
-    units = directions.readouts / np.linalg.norm(directions.readouts, axis=1, keepdims=True)
-    cosines = units @ axes.T
+    vectors = directions.readouts @ directions.moments.cov if steps else directions.readouts
+    cosines = vectors / np.linalg.norm(vectors, axis=1, keepdims=True) @ axes.T
     found = []
     for row in cosines:
         nearest = int(np.abs(row).argmax())

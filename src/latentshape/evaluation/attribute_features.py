@@ -268,6 +268,11 @@ class AttributeFeatures(FeatureSpace):
         said[:, answers] = expit(outputs[:, answers])
         return Facts(short_names(self._targets.names), said, answers)
 
+    def skill(self, name: str) -> dict[str, Any]:
+        """How well the network knows a target that `predict` names, on held-out images: as in `details`."""
+        full = dict(zip(short_names(self._targets.names), self._targets.names, strict=True))[name]
+        return dict({**self.details["attributes"], **self.details["numbers"]}[full])
+
 
 def _fuse(network: _Network) -> None:
     """Batch norm has become a factor and a shift for each map: the convolution takes them over."""

@@ -10,9 +10,9 @@ __all__ = ["QUICK", "SUBJECTS", "absent", "check_subjects", "quick_options"]
 
 SUBJECTS: dict[str, dict[str, Any]] = {
     "celeba": {"preset": "celeba-64", "data": "celeba", "epochs": 6},
-    "faces": {"preset": "faces-64", "epochs": 10},
-    "mnist": {"preset": "mnist", "data": "mnist", "epochs": 6},
-    "fashion-mnist": {"preset": "mnist", "data": "fashion-mnist", "epochs": 6},
+    "faces": {"preset": "faces-64", "epochs": 8},
+    "mnist": {"preset": "mnist", "data": "mnist", "epochs": 4},
+    "fashion-mnist": {"preset": "mnist", "data": "fashion-mnist", "epochs": 4},
 }
 """Options of each subject beside its preset's. All but faces lie below LATENTSHAPE_DATA."""
 

@@ -305,6 +305,8 @@ def test_a_class_of_a_gaussian_shows_its_planted_offset_and_covariance():
     shift = np.eye(d)[0] * 3 - all_moments.mean
     assert found["n"] == member.sum()
     assert found["offset_sigma"] == pytest.approx(np.sqrt(shift @ inverse @ shift), rel=0.02)
+    between = z[member].mean(0) - z[~member].mean(0)
+    assert found["apart_sigma"] == pytest.approx(np.sqrt(between @ inverse @ between))
     assert found["covariance_ratio"] == pytest.approx(np.trace(inverse @ cov) / d, rel=0.02)
     # Normal within, not normal as a whole.
     assert found["variance_ratio"] == pytest.approx(1, abs=5 * np.sqrt(8 / member.sum()))

@@ -421,6 +421,7 @@ def within_class(
         ``n`` of the class, and
 
         * ``offset_sigma``: Mahalanobis distance of its mean from that of all codes;
+        * ``apart_sigma``: the same from the mean of the codes that are not of the class;
         * ``covariance_ratio``: mean variance in whitened coordinates,
           :math:`\mathrm{tr}(\Sigma^{-1} \Sigma_c) / d`; 1 where a class varies as all do;
         * ``variance_ratio``: variance of the squared Mahalanobis radius about the class's own mean and
@@ -432,12 +433,17 @@ def within_class(
     rows = np.flatnonzero(member)
     found: dict[str, Any] = {"n": len(rows)}
     if len(rows) < 2:
-        return {**found, "offset_sigma": None, "covariance_ratio": None, "variance_ratio": None,
-                "variance_ratio_all": None, "why": "a class of fewer than 2 codes has no shape"}  # fmt: skip
+        return {**found, "offset_sigma": None, "apart_sigma": None, "covariance_ratio": None,
+                "variance_ratio": None, "variance_ratio_all": None,
+                "why": "a class of fewer than 2 codes has no shape"}  # fmt: skip
     whitening = Whitening(moments)
     own = Moments.of(np.asarray(z[rows]))
     shift = (own.mean - moments.mean) @ whitening.matrix
-    found["offset_sigma"] = float(np.linalg.norm(shift))
+    offset = float(np.linalg.norm(shift))
+    rest = len(z) - len(rows)
+    # The mean of all lies between those of the class and of the rest.
+    apart = offset * len(z) / rest if rest else None
+    found |= {"offset_sigma": offset, "apart_sigma": apart}
     inside = whitening.matrix.T @ own.cov @ whitening.matrix
     found["covariance_ratio"] = float(np.trace(inside) / moments.d)
     others = np.random.default_rng(seed).choice(len(z), len(rows), replace=False)

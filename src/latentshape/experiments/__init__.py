@@ -37,6 +37,7 @@ EXPERIMENTS: dict[str, str] = {
     "radius": "latentshape.experiments.cloud:radius",
     "layers": "latentshape.experiments.layers:layers",
     "innermost": "latentshape.experiments.innermost:innermost",
+    "attributes": "latentshape.experiments.attributes:attributes",
 }
 """Name of each experiment and where its function lives; its docstring says what it asks."""
 

@@ -45,6 +45,8 @@ LAWS = (CONDITIONAL, "gaussian", "elliptical", "copula", "mixture", "training-co
 SIGMAS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 #: Axes that count as leading, held-out images moved, and images on either side that an attribute needs.
 LEADING, MOVED, NEEDED = 10, 2, 20
+#: What is said of a class within the cloud: see `latentshape.attributes.within_class`.
+WITHIN = ("offset_sigma", "apart_sigma", "covariance_ratio", "variance_ratio", "variance_ratio_all")
 #: Reconstructions of the class from which on a distance to them means something.
 ENOUGH_FOR_GAP = 200
 
@@ -71,10 +73,11 @@ def attributes(bench: Bench) -> Record:
         f"{len(held_out):,} held-out codes, with 95 % intervals; control: discriminant of shuffled facts; "
         "angle: between the difference of the class means and the principal axis next to it; leading: its "
         f"share in the first {LEADING}, of which a random one has {LEADING / moments.d:.2f}; offset: of the "
-        "class's mean, in sigmas; covariance: mean variance within the class, 1 as all; radius: variance of "
-        "its squared Mahalanobis radius over a normal law's, beside as many codes of all. Of a condition: "
-        "shares in which the attribute network finds it, with Wilson's 95 % intervals; ratio: drawn over "
-        "reconstruction; gap: to reconstructions of held-out images that satisfy it."
+        "class's mean from that of all, in Mahalanobis distance; apart: from that of the rest; covariance "
+        "ratio: mean variance within the class, 1 as all; variance ratio: of its squared Mahalanobis radius "
+        "over a normal law's, beside as many codes of all. Of a condition: shares in which the attribute "
+        "network finds it, with Wilson's 95 % intervals; ratio: drawn over reconstruction; gap: to "
+        "reconstructions of held-out images that satisfy it."
     )
     return {"question": question_of(attributes), "note": note, "rows": rows}
 
@@ -147,10 +150,7 @@ def _attribute_rows(
                     "yes": float(np.nanmean(values)) if is_answer else None,
                     **{column: _interval(found[column].get(name)) for column in found},
                     **place,
-                    "offset": within["offset_sigma"],
-                    "covariance": within["covariance_ratio"],
-                    "radius": within["variance_ratio"],
-                    "radius_of_all": within["variance_ratio_all"],
+                    **{key: within[key] for key in WITHIN},
                 }
             )
             progress.update()

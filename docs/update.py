@@ -1,8 +1,9 @@
 """Rewrite what the documents say of runs: numbers from any run, pictures from procedural faces alone.
 
-    python docs/update.py runs/faces runs/celeba
+    python docs/update.py runs/faces runs/celeba runs/series
 
-Each run fills the section of its preset in docs/results.md (numbers only). A run of procedural faces also
+A folder of the series (``latentshape series``) fills docs/series.md and the comparators' tables. Each run
+fills the section of its preset in docs/results.md (numbers only). A run of procedural faces also
 draws the README's picture and fills its table; strips are drawn of procedural faces and of digits. Nothing
 made from other data may be shown.
 """
@@ -413,9 +414,78 @@ def fill(path: Path, begin: str, text: str) -> None:
     path.write_text(found, encoding="utf-8")
 
 
+def comparators(record: dict[str, Any]) -> str:
+    """The table that published comparisons leave out: models by laws, for each subject."""
+    from latentshape.experiments.comparators import LAWS
+
+    protocol, parts = record["protocol"], []
+    named = {"standard-normal": "N(0, I)", "zero-mean": "N(0, Σ)", "gaussian": "N(μ, Σ)"}
+    columns = ("reconstruction", *LAWS)
+    for subject, options in record["subjects"].items():
+        rows = [row for row in record["rows"] if row["subject"] == subject]
+        laws = {(row["model"], row["law"]): row for row in rows if "law" in row}
+        models = list(dict.fromkeys(row["model"] for row in rows if "law" in row))
+        first = laws[models[0], "reconstruction"]
+        real = laws[models[0], "real"]
+        parts += [
+            f"### {subject}", "",
+            f"Preset {options['preset']}, {options['epochs']} epochs ({first['steps']:,} steps), n = "
+            f"{first['n']} pictures a draw, {protocol['draws']} draws a seed. Real images against real images: "
+            + ", ".join(
+                f"{space} {spread(real[f'frechet.{space}'])}" for space in ("random-conv", "attributes")
+            ) + ".", "",
+        ]  # fmt: skip
+        for space in ("random-conv", "attributes"):
+            heads = ["reconstructions", *(named.get(law, law) for law in LAWS)]
+            lead = ["model", "seeds", "training", "squared error"] if space == "random-conv" else ["model"]
+            parts += [
+                f"Fréchet distance to real test images, {space} features (gap to reconstructions in brackets):", "",
+                "| " + " | ".join([*lead, *heads]) + " |", "|---" * (len(lead) + len(heads)) + "|",
+            ]  # fmt: skip
+            for model in models:
+                row = laws[model, "reconstruction"]
+                own = [model]
+                if len(lead) > 1:
+                    own += [str(len(row["seeds"])), seconds(row["train_seconds"]), f"{row['mse']['value']:.5f}"]
+                best = min(laws[model, law][f"frechet.{space}"]["value"] for law in LAWS)
+                cells = []
+                for law in columns:
+                    entry, gap = (laws[model, law][f"{key}.{space}"] for key in ("frechet", "gap"))
+                    text = f"{spread(entry)} ({number(gap['value'], '.1f')})"
+                    cells.append(f"**{text}**" if law != "reconstruction" and entry["value"] == best else text)
+                parts.append("| " + " | ".join([*own, *cells]) + " |")
+            parts.append("")
+        parts += [*(f"- {sentence}" for sentence in record["answer"][subject]), ""]
+        parts += [
+            f"{row['model']}, seed {row['seeds'][0]}: not finished: {row['why']}" for row in rows if "why" in row
+        ]  # fmt: skip
+    parts += [f"{name}: not measured. {why}" for name, why in record["not_measured"].items()]
+    return "\n".join(parts).rstrip()
+
+
+def spread(entry: dict[str, Any]) -> str:
+    """A mean over seeds and draws with half its range."""
+    return f"{entry['value']:.1f} ± {(entry['high'] - entry['low']) / 2:.1f}"
+
+
+def series_page(folder: Path) -> None:
+    """docs/series.md and the comparators' tables from a folder of the series."""
+    from latentshape.experiments.series import series_markdown
+
+    path = folder / "series.json"
+    if path.exists():
+        fill(HERE / "series.md", "<!-- claims -->", series_markdown(read_json(path)))
+    path = folder / "comparators.json"
+    if path.exists():
+        fill(HERE / "results.md", "<!-- comparators -->", comparators(read_json(path)))
+
+
 def main() -> None:
     """Update the documents from the runs named on the command line."""
     for folder in sys.argv[1:]:
+        if any((Path(folder) / name).exists() for name in ("series.json", "comparators.json")):
+            series_page(Path(folder))
+            continue
         run = RunFolder.open(folder)
         preset = run.config().preset
         fill(HERE / "results.md", f"<!-- run: {preset} -->", results(run))

@@ -74,6 +74,9 @@ KINDS = (
     Kind("RAE-L2", {"model": "rae"}),
 )
 SEEDS = (0, 1, 2)
+#: Laws that are fitted after training, and whether N(0, I) is what a model was trained toward.
+FITTED = LAWS[2:]
+PRIORS = {kind.name: kind.options["model"] in ("vae", "gae", "wae") for kind in KINDS}
 
 #: Of every run: what is judged, and how often.
 JUDGED: dict[str, Any] = {
@@ -161,8 +164,52 @@ def _record(rows: list[dict[str, Any]], missing: dict[str, str], quick: bool) ->
             for name in SUBJECTS if any(row["subject"] == name for row in rows)
         },
         "not_measured": missing,
+        "answer": {
+            name: answer([row for row in rows if row["subject"] == name])
+            for name in dict.fromkeys(row["subject"] for row in rows)
+        },
         "rows": rows,
     }  # fmt: skip
+
+
+def answer(rows: Sequence[dict[str, Any]], column: str = "frechet.random-conv") -> list[str]:
+    """What the table of one subject says, in sentences; models are told apart where ranges do not meet.
+
+    Args:
+        rows: As `summarise` gives them.
+        column: Which distance is compared.
+    """
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        if row.get(column):
+            found.setdefault(row["model"], {})[row["law"]] = row[column]
+    said, best = [], {}
+    for model, entries in found.items():
+        laws = {law: entries[law] for law in FITTED if law in entries}
+        if not laws or "standard-normal" not in entries:
+            continue
+        law = min(laws, key=lambda name: laws[name]["value"])
+        best[model] = laws[law]
+        prior = "its own prior" if PRIORS[model] else "a prior that it never had"
+        said.append(
+            f"{model}: {_told(entries['standard-normal'])} from N(0, I), {prior}; "
+            f"{_told(entries['gaussian'])} from N(μ, Σ) of its codes; best {law}, {_told(laws[law])}; "
+            f"reconstructions {_told(entries['reconstruction'])}."
+        )
+    if len(best) > 1:
+        order = sorted(best, key=lambda name: best[name]["value"])
+        first = order[0]
+        level = [name for name in order[1:] if best[name]["low"] <= best[first]["high"]]
+        said.append(
+            f"With the best law of each, {first} is nearest to real images"
+            + (f"; level with it: {', '.join(level)}" if level else ", below all others")
+            + "."
+        )
+    return said
+
+
+def _told(entry: dict[str, Any]) -> str:
+    return f"{entry['value']:.1f} ({entry['low']:.1f}–{entry['high']:.1f})"
 
 
 def summarise(

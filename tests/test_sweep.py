@@ -375,6 +375,22 @@ def test_a_cluster_that_was_there_stays_and_a_killed_worker_is_a_sentence(tmp_pa
     assert ray.shut == 0
 
 
+def test_a_process_killed_from_outside_is_a_sentence(tmp_path, monkeypatch):
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    def killed(**options):
+        def run(calls):
+            next(iter(calls))
+            raise TerminatedWorkerError("SIGKILL(-9)")
+            yield
+
+        return run
+
+    monkeypatch.setattr("joblib.Parallel", killed)
+    with pytest.raises(InputError, match="with fewer --jobs than 3"):
+        run_cells(some_cells(), tmp_path, jobs=3)
+
+
 # ---- measures --------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any
@@ -97,10 +97,12 @@ def run_cells(
     calls = [(cell, runs / cell.name, stages) for cell in cells]
     alone = jobs == 1 and engine == "processes"
     reasons: dict[int, str | None] = {}
-    for i, why in (_one_by_one if alone else ENGINES[engine])(calls, jobs):
-        reasons[i] = why
-        if not alone:
-            say(f"[{len(reasons)}/{len(calls)}] {calls[i][0].name}: {why or 'done'}")
+    # Closed at once when it is interrupted, so that no process goes on unseen.
+    with contextlib.closing((_one_by_one if alone else ENGINES[engine])(calls, jobs)) as ended:
+        for i, why in ended:
+            reasons[i] = why
+            if not alone:
+                say(f"[{len(reasons)}/{len(calls)}] {calls[i][0].name}: {why or 'done'}")
     return [
         {"name": cell.name, "run": f"runs/{cell.name}", "varied": cell.varied}
         | ({"why": why} if (why := reasons[i]) else {})
@@ -119,7 +121,7 @@ def finish_cell(cell: Cell, folder: Path, stages: Sequence[str]) -> str | None:
     return None
 
 
-def _one_by_one(calls: Sequence[Call], jobs: int) -> Iterator[Ended]:
+def _one_by_one(calls: Sequence[Call], jobs: int) -> Generator[Ended, None, None]:
     """In this process."""
     for i, call in enumerate(calls):
         say(f"[{i + 1}/{len(calls)}] {call[0].name}")
@@ -156,7 +158,7 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _processes(calls: Sequence[Call], jobs: int) -> Iterator[Ended]:
+def _processes(calls: Sequence[Call], jobs: int) -> Generator[Ended, None, None]:
     """In processes of this machine; joblib gives each its share of the threads."""
     from joblib import Parallel, delayed
 
@@ -170,7 +172,7 @@ def _processes(calls: Sequence[Call], jobs: int) -> Iterator[Ended]:
         raise _killed(jobs) from None
 
 
-def _ray(calls: Sequence[Call], jobs: int) -> Iterator[Ended]:
+def _ray(calls: Sequence[Call], jobs: int) -> Generator[Ended, None, None]:
     """As tasks of a Ray cluster; of this machine alone where RAY_ADDRESS names none."""
     try:
         import ray
@@ -210,7 +212,7 @@ def _killed(jobs: int) -> InputError:
     )
 
 
-ENGINES: dict[str, Callable[[Sequence[Call], int], Iterator[Ended]]] = {
+ENGINES: dict[str, Callable[[Sequence[Call], int], Generator[Ended, None, None]]] = {
     "processes": _processes,
     "ray": _ray,
 }

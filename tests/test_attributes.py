@@ -448,6 +448,11 @@ def test_facts_of_other_images_are_refused(train):
         ConditionalGaussian("Male").fit(z)
 
 
+def test_what_could_not_be_loaded_is_not_saved(train, tmp_path):
+    with pytest.raises(InputError, match="is not saved"):
+        ConditionalGaussian("Male").fit_with(*train).save(tmp_path / "law")
+
+
 def test_small_classes_get_the_closed_form_and_large_ones_their_own():
     assert choose_law(9, 8, "copula") == CONDITIONAL
     assert choose_law(10_000, 8, "copula") == "copula"

@@ -235,8 +235,17 @@ def test_images_without_attributes_have_no_conditions(copy, capsys):
     (copy.codes_path / "index.json").write_text(json.dumps({**index, "attribute_names": []}))
     assert main(["sample", str(copy.path), "--where", "Male", "-n", "2"]) == 2
     assert "no attributes and no numbers" in said(capsys)
+    with pytest.raises(InputError, match="no direction of an attribute"):
+        pipeline.directions_of(copy)
     with pytest.raises(InputError, match="nothing is known that varies"):
         story.attributes(Bench(copy, quick=True))
+
+
+def test_a_run_gives_a_slider_for_each_attribute(finished):
+    directions = pipeline.directions_of(finished)
+    train = load_codes(finished, "train")
+    assert directions.names == Facts.of(train).varying()
+    assert [slider["name"] for slider in directions.sliders(train.z)] == list(directions.names)
 
 
 # --- the experiment ---------------------------------------------------------------------------------

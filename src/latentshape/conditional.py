@@ -117,6 +117,13 @@ class ConditionalGaussian(Sampler):
         finally:
             del self._facts
 
+    def save(self, path: Any) -> Any:
+        """Refused: what is loaded is a sampler of the registry, and this law is not one."""
+        raise InputError(
+            "A law under a condition is not saved; fit it again with fit_with(z, facts), which takes one "
+            "read of the codes."
+        )
+
     def _fit(self, z: np.ndarray) -> None:
         facts = getattr(self, "_facts", None)
         if facts is None:

@@ -23,13 +23,15 @@ from latentshape.progress import bar, say
 from latentshape.runs import RunFolder, read_record
 
 if TYPE_CHECKING:
+    from latentshape.attributes import Directions
     from latentshape.data import Dataset
     from latentshape.evaluation.wishes import Witness
     from latentshape.models.base import Autoencoder
     from latentshape.samplers import Sampler
 
-__all__ = ["STAGES", "analyze_codes", "analyze_run", "came_true", "encode_run", "evaluate_run",
-           "fitted_where", "report_run", "run_all", "sample_run", "train_run", "witness_of"]  # fmt: skip
+__all__ = ["STAGES", "analyze_codes", "analyze_run", "came_true", "directions_of", "encode_run",
+           "evaluate_run", "fitted_where", "report_run", "run_all", "sample_run", "train_run",
+           "witness_of"]  # fmt: skip
 
 #: The stages of the main job, in order.
 STAGES = ("train", "encode", "analyze", "evaluate", "report")
@@ -409,6 +411,26 @@ def sample_run(
         shutil.rmtree(building, ignore_errors=True)
     save_png(out / "grid.png", grid(np.stack(shown), columns=min(16, int(np.ceil(np.sqrt(n))))))
     return out / "grid.png"
+
+
+def directions_of(run: RunFolder, method: str = "discriminant") -> Directions:
+    """Directions of every attribute that varies among a run's training images: what sliders move along.
+
+    Raises:
+        InputError: Nothing is known of the images, or no such method exists.
+    """
+    from latentshape.attributes import fit_directions
+    from latentshape.codes import load_codes
+    from latentshape.facts import Facts
+
+    train = load_codes(run, "train")
+    facts = Facts.of(train)
+    if not facts.varying():
+        raise InputError(
+            f"Nothing that varies is known of the images of {run.path}, so that there is no direction of an "
+            "attribute; use a dataset that has attributes, such as CelebA or procedural faces."
+        )
+    return fit_directions(train.z, facts, method)
 
 
 def fitted_where(

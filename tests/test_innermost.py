@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from latentshape import innermost_plots
+from latentshape.config import MODELS
 from latentshape.errors import InputError
 from latentshape.experiments import innermost as experiment
 from latentshape.experiments import run_series
 from latentshape.experiments.bench import Bench
-from latentshape.images import to_images
+from latentshape.images import to_images, to_pixels
 from latentshape.innermost import (
     BATCH,
     TOP,
@@ -20,6 +21,7 @@ from latentshape.innermost import (
     exciting_patterns,
     map_activations,
     map_statistics,
+    mean_frequency,
 )
 from latentshape.innermost_plots import MapCard, contact_sheet, save_contact_sheet
 from latentshape.models import build_model
@@ -33,11 +35,10 @@ EDGE, RED, SILENT, CONSTANT = range(4)
 SIZE = 28
 
 
-def planted(activation="leaky-relu", size=SIZE, **options):
+def planted(activation="leaky-relu", **options):
     """An encoder of one layer whose maps are known: vertical edges, red, never active, constant."""
-    config = tiny_config(
-        filters=(4,), strides=(1,), size=size, activation=activation, latent_dim=3, **options
-    )
+    form = {"filters": (4,), "strides": (1,), "size": SIZE, "activation": activation} | options
+    config = tiny_config(**form)
     model = build_model(config).eval()
     with torch.no_grad():
         convolution = model.encoder.layers[-1][0]
@@ -47,6 +48,7 @@ def planted(activation="leaky-relu", size=SIZE, **options):
         convolution.weight[RED, :, 1, 1] = torch.tensor([1.0, -0.5, -0.5])
         convolution.weight[SILENT, :, 1, 1] = 0.1
         convolution.bias[SILENT] = -2.0
+        convolution.weight[CONSTANT, :, 1, 1] = 3e-7  # no more than rounding
         convolution.bias[CONSTANT] = 0.5
     return model
 
@@ -99,7 +101,7 @@ def test_a_linear_map_is_excited_as_far_as_the_closed_form_says():
         whitened = torch.einsum("cr,nchw->nrhw", torch.tensor(law.factor).float(), gradient)
         most = float(whitened.norm() * np.sqrt(whitened.numel()))
         w = torch.from_numpy(law.noise([0, m]))[None]
-        end = _climb(encoder, law, [m], [[0, 0]] * 200, seed=0)
+        end = _climb(encoder, law, [m], 200, seed=0)
         with torch.no_grad():
             base, start, reached = (
                 float(encoder.layers[0](seen)[0, m].mean()) for seen in (x, law.paint(w), end)
@@ -147,6 +149,16 @@ def test_blur_is_a_gaussian_in_pixels(size):
     assert ratio == pytest.approx(expected, abs=1e-2 * ratio[0, 0])
 
 
+def test_frequency_is_that_of_the_stripes():
+    stripes = np.broadcast_to(pictures()[0][11], (2, SIZE, SIZE, 3)).copy()  # of period four
+    stripes[1] = stripes[1].transpose(1, 0, 2)
+    assert mean_frequency(stripes) == pytest.approx(SIZE / 4, rel=1e-6)
+    assert mean_frequency(np.full((1, 9, 9, 1), 77, np.uint8)) == 0
+    rough = np.random.default_rng(0).integers(0, 256, (1, SIZE, SIZE, 3), np.uint8)
+    k = np.hypot(*np.meshgrid(*[np.fft.fftfreq(SIZE, 1 / SIZE)] * 2))
+    assert mean_frequency(rough) == pytest.approx(k.sum() / (SIZE**2 - 1), rel=0.05)
+
+
 def test_patterns_repeat_and_do_not_depend_on_what_else_is_asked_for(law):
     model = planted()
     every = exciting_patterns(model, law, steps=6, seed=3)
@@ -167,16 +179,35 @@ def test_an_ascent_leaves_the_model_as_it_was(law):
 
 
 def test_a_map_that_is_silent_at_first_is_found(law):
-    # With relu nothing comes back from a map that is 0 at every position of the first noise.
+    # With relu nothing comes back from a map that is 0 at every position of what the ascent begins with.
     model = planted("relu")
+    convolution = model.encoder.layers[0][0]
     with torch.no_grad():
-        model.encoder.layers[0][0].bias[RED] = -0.25
-    w = torch.from_numpy(law.noise([0, RED]))[None]
-    with torch.no_grad():
-        assert float(model.encoder.layers[0](law.paint(w * 1e-9))[0, RED].mean()) < 0.02
-    found = exciting_patterns(model, law, [RED], steps=32)
-    means = next(map_activations(model, found, np.arange(1)))[0]
-    assert means[0, RED] > 0.05
+        w = torch.from_numpy(law.noise([0, EDGE]))[None]
+        convolution.bias[EDGE] = -float(convolution(law.paint(w)).amax((0, 2, 3))[EDGE])
+        assert (model.encoder.layers[0](law.paint(w))[0, EDGE] == 0).all()
+        assert (model.encoder.layers[0](law.paint(w, 1.0))[0, EDGE] == 0).all()
+    found = exciting_patterns(model, law, [EDGE], steps=32)
+    means, _ = next(map_activations(model, found, np.arange(1)))
+    assert means[0, EDGE] > 0.1
+
+
+def test_jitter_lets_no_position_matter(law, monkeypatch):
+    # A map that sees one pixel in four: only shifted pictures can excite it by the others. (Shifts that do
+    # not fade, and no blur, show this alone.)
+    model = planted(strides=(2,))
+    monkeypatch.setattr("latentshape.innermost.SHARP_FROM", 1e9)
+    monkeypatch.setattr("latentshape.innermost.BLUR", 0.0)
+
+    def evenness():
+        pattern = exciting_patterns(model, law, [RED], steps=64)[0].astype(float)
+        redness = pattern[:, :, 0] - pattern[:, :, 1:].mean(2)
+        phases = [redness[i::2, j::2].mean() for i in (0, 1) for j in (0, 1)]
+        return min(phases) / max(phases)
+
+    assert evenness() > 0.8
+    monkeypatch.setattr("latentshape.innermost.JITTER", 0.0)
+    assert evenness() < 0.2
 
 
 def test_the_images_that_excite_a_map_most_are_the_planted_ones():
@@ -294,6 +325,19 @@ def test_bad_input_is_a_sentence(law):
         PictureLaw.of(np.full((5, 8, 8, 3), 7, np.uint8))
 
 
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_every_model_has_maps_and_patterns_that_excite_them(law, kind, activation):
+    model = build_model(
+        tiny_config(model=kind, activation=activation, batch_norm=True, size=SIZE, strides=(2,))
+    )
+    found = exciting_patterns(model, law, steps=16)
+    noise = to_pixels(law.paint(torch.from_numpy(np.stack([law.noise([9, m]) for m in range(4)]))))
+    both = np.concatenate([found, noise])
+    means, _ = next(map_activations(model, both, np.arange(8)))
+    assert (np.diag(means) > np.diag(means[4:])).all()
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_grey_pictures_give_grey_patterns(channels):
     pixels = np.repeat(plain_dataset(60, SIZE, 0, 1).pixels, channels, axis=3)
@@ -374,6 +418,7 @@ def test_the_experiment_says_what_each_map_looks_for(run, monkeypatch):
         assert -1 <= row["attribute_r"] <= 1
         assert row["attribute"] == entry["attributes"]["strongest"][0]["name"]
         assert row["reached"] == entry["reached"]
+        assert 1 <= row["frequency"] <= 32
         assert row["best_image"] == entry["images"][0]["reached"] > 1
         assert {image["id"] for image in entry["images"]} <= set(codes.ids.tolist())
         sizes = [abs(fact["r"]) for fact in entry["components"]["strongest"]]

@@ -22,9 +22,10 @@ Three answers, which correct each other:
   that u varies as their pixels do; the logistic function :math:`\sigma` keeps values in (0, 1), and
   :math:`x \approx \mu + u` where u is small. The ascent moves w, a picture of white noise at first. The
   length of w means nothing, so each step turns w on a sphere toward the gradient, by an angle that falls to
-  zero. Pictures are shifted at random before each look (*jitter*), so that nothing depends on one position,
-  and begin blurred, so that what is large is found before what is small. A pattern that repeats does so with
-  the stride of the whole encoder: each position of the map sees its own copy.
+  zero. At first pictures are shifted at random before each look (*jitter*) and blurred, so that nothing hangs
+  on one position and what is large is found before what is small; both fade, and the end climbs sharp. A
+  pattern that repeats does so with the stride of the whole encoder: each position of the map sees its own
+  copy.
 * **The training images** that excite the map most.
 * **Pearson's r** of f_m over the training images with every attribute, factor and code component, beside the
   same with the images' facts shuffled: among many correlations the largest is never zero.
@@ -70,13 +71,14 @@ __all__ = [
     "exciting_patterns",
     "map_activations",
     "map_statistics",
+    "mean_frequency",
 ]
 
 #: Steps of the ascent, and the angle in radians by which the first one turns.
 STEPS, FIRST_TURN = 96, 0.3
-#: Largest shift in either direction, and standard deviation of the first blur, in parts of the side.
+#: Largest shift in either direction, and standard deviation of the blur, at first and in parts of the side.
 JITTER, BLUR = 1 / 16, 1 / 32
-#: Share of the steps after which nothing is blurred any more.
+#: Share of the steps after which nothing is shifted or blurred any more.
 SHARP_FROM = 0.6
 #: Weight of what goes into the activation: lets a map that is silent at first be found at all.
 NUDGE = 0.01
@@ -173,7 +175,7 @@ def exciting_patterns(
         law: Among the pictures of which law.
         maps: Numbers of the maps; None for all.
         steps: Of the ascent.
-        seed: Of where it begins and of the shifts.
+        seed: Of where it begins and of how pictures are shifted.
 
     Raises:
         InputError: The model has no maps, or none with such a number.
@@ -188,30 +190,27 @@ def exciting_patterns(
                 "them."
             )
     model.eval()
-    shift = round(JITTER * law.size)
-    shifts = np.random.default_rng([seed]).integers(-shift, shift + 1, (steps, 2)).tolist()
     found = []
     with bar(len(chosen), "patterns", unit="maps") as progress:
         for start in range(0, len(chosen), BATCH):
             some = chosen[start : start + BATCH]
             filled = some + [some[-1]] * (BATCH - len(some))
-            found.append(to_pixels(_climb(encoder, law, filled, shifts, seed)[: len(some)]))
+            found.append(to_pixels(_climb(encoder, law, filled, steps, seed)[: len(some)]))
             progress.update(len(some))
     return np.concatenate(found)
 
 
-def _climb(
-    encoder: ConvEncoder, law: PictureLaw, maps: list[int], shifts: list[list[int]], seed: int
-) -> Tensor:
+def _climb(encoder: ConvEncoder, law: PictureLaw, maps: list[int], steps: int, seed: int) -> Tensor:
     """The pictures (n, c, size, size) at the end of one ascent for each of n maps."""
     device = encoder.to_code.weight.device
     w = torch.from_numpy(np.stack([law.noise([seed, m]) for m in maps])).to(device)
     radius = _length(w)
-    steps = len(shifts)
-    for step, (down, right) in enumerate(shifts):
-        blur = BLUR * law.size * max(0.0, 1 - step / (SHARP_FROM * steps))
+    jitter = np.random.default_rng([seed]).uniform(-JITTER, JITTER, (steps, 2))
+    for step in range(steps):
+        fading = law.size * max(0.0, 1 - step / (SHARP_FROM * steps))
+        down, right = np.rint(fading * jitter[step]).astype(int).tolist()
         w.requires_grad_(True)
-        seen = torch.roll(law.paint(w, blur), (down, right), (2, 3))
+        seen = torch.roll(law.paint(w, fading * BLUR), (down, right), (2, 3))
         (gradient,) = torch.autograd.grad(_excitement(encoder, seen, maps), w)
         with torch.no_grad():
             # What of the gradient lies in the sphere; then a turn on a great circle.
@@ -238,6 +237,29 @@ def _excitement(encoder: ConvEncoder, x: Tensor, maps: list[int]) -> Tensor:
     x = last[:-1](x)
     own = x[torch.arange(len(maps)), maps]
     return (last[-1](own.clone()).mean((1, 2)) + NUDGE * own.mean((1, 2))).sum()
+
+
+def mean_frequency(pixels: np.ndarray) -> np.ndarray:
+    """How fine patterns are: mean spatial frequency, weighted by power, the constant part left out.
+
+    Args:
+        pixels: Patterns (n, size, size, c) uint8.
+
+    Returns:
+        Cycles per picture (n,), from 1 to size / sqrt(2); 0 where all pixels have one colour.
+
+    Example:
+        >>> stripes = np.tile(np.array([0, 0, 255, 255], np.uint8), 2)
+        >>> mean_frequency(np.broadcast_to(stripes[:, None], (1, 8, 8, 1))).round(6).tolist()
+        [2.0]
+    """
+    size = pixels.shape[1]
+    cycles = np.fft.fftfreq(size, 1 / size)
+    k = np.hypot(cycles[:, None], cycles)
+    power = np.square(np.abs(np.fft.fft2(pixels, axes=(1, 2)))).sum(3) * (k > 0)
+    total = power.sum((1, 2))
+    # Below a grey level in all there is nothing but rounding.
+    return np.where(total > 1, (power * k).sum((1, 2)) / np.maximum(total, 1), 0.0)
 
 
 def map_activations(

@@ -23,6 +23,7 @@ from latentshape.innermost import (
     exciting_patterns,
     map_activations,
     map_statistics,
+    mean_frequency,
 )
 from latentshape.innermost_plots import MapCard, save_contact_sheet
 from latentshape.models.base import Autoencoder
@@ -36,6 +37,8 @@ QUICK_STEPS, FEW = 16, 2000
 SHOWN, PAGE = 24, 60
 #: Columns of activations, in standard deviations of the map.
 REACHED = ("reached", "best_image", "untrained")
+#: How fine the patterns are, in cycles per picture.
+FINE = ("frequency", "untrained_frequency")
 #: Facts and components kept of each map.
 KEPT = 3
 
@@ -59,6 +62,11 @@ class Network(NamedTuple):
     def pattern(self, m: int) -> np.ndarray | None:
         """Of map m; None where nothing excites it."""
         return None if self.seen.constant[m] else self.patterns[m]
+
+    def frequency(self, m: int) -> float | None:
+        """How fine map m's pattern is, in cycles per picture."""
+        pattern = self.pattern(m)
+        return None if pattern is None else float(mean_frequency(pattern[None])[0])
 
     def deviations(self, m: int) -> float | None:
         """What map m's pattern reaches, in standard deviations over images."""
@@ -130,6 +138,8 @@ def _entry(m: int, trained: Network, untrained: Network, ids: np.ndarray) -> Rec
         "peak": float(seen.peak[m]),
         "reached": trained.deviations(m),
         "untrained": untrained.deviations(m),
+        "frequency": trained.frequency(m),
+        "untrained_frequency": untrained.frequency(m),
         "images": [{"id": str(ids[row]), "reached": seen.in_deviations(m, a)} for row, a in top],
         "attributes": _strongest(seen.correlations[0], m),
         "components": _strongest(seen.correlations[1], m),
@@ -152,6 +162,8 @@ def _row(entry: Record) -> Record:
         "reached": entry["reached"],
         "best_image": entry["images"][0]["reached"],
         "untrained": entry["untrained"],
+        "frequency": entry["frequency"],
+        "untrained_frequency": entry["untrained_frequency"],
     }
     for one, many in (("attribute", "attributes"), ("component", "components")):
         first = next(iter(entry[many]["strongest"]), None)
@@ -217,7 +229,7 @@ def _summary(rows: list[Record], tables: tuple[Correlations, ...]) -> Record:
         values = [abs(row[key]) for row in rows if row[key] is not None]
         return float(np.median(values)) if values else None
 
-    keys = (*REACHED, "attribute_r", "component_r")
+    keys = (*REACHED, *FINE, "attribute_r", "component_r")
     return {
         "maps": len(rows),
         "dead": {str(row["map"]): row["dead"] for row in rows if row["dead"]},
@@ -234,11 +246,12 @@ def _note(summary: Record, images: int, few: int) -> str:
     middle, dead = summary["median"], summary["dead"]
     named = ", ".join(f"{m} ({why})" for m, why in dead.items())
     medians = ", ".join(
-        f"{key.replace('_', ' ')} {middle[key]:.1f}" for key in REACHED if middle[key]
+        f"{key.replace('_', ' ')} {middle[key]:.1f}" for key in (*REACHED, *FINE) if middle[key]
     )
     return (
         f"Mean activations in standard deviations of the map over {images:,} training images: reached by its "
         "pattern, by the best training image, and before training by the pattern of the same map then (over "
-        f"{few:,} images); medians: {medians or 'none'}. By chance: the largest |r| once the images' facts "
+        f"{few:,} images). Frequency: how fine a pattern is, in cycles per picture. Medians: "
+        f"{medians or 'none'}. By chance: the largest |r| once the images' facts "
         f"are shuffled. Dead maps: {named or 'none'}."
     )

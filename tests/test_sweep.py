@@ -566,6 +566,7 @@ def test_the_page_has_every_group_every_reason_and_needs_no_other_file(tmp_path)
     assert ["16", "0 of 1", "The disk is &lt;full&gt;."] in rows
     assert "<small>0.200 – 0.500</small>" in page
     assert "<small>control 1.10</small>" in page
+    assert "<b>Control</b> is" in page
     assert ["model.filters", "3, 4"] in rows
     assert ["model.batch_norm", "no"] in rows
     for attribute in re.findall(r'(?:src|href)\s*=\s*"(.*?)"', page):
@@ -596,6 +597,7 @@ def test_a_sweep_of_which_nothing_was_finished_still_has_its_page(tmp_path):
 def test_a_sweep_over_seeds_alone_is_one_line_and_shows_each_seed(tmp_path):
     rows = [({"seed": s}, {"heldout_mse": entry(v)}) for s, v in ((0, 1.0), (1, 2.0), (2, 4.5))]
     page = page_of(planted(rows, ["seed"]), tmp_path)
+    assert "control" not in page.lower()  # where nothing has one
     assert ["3", "2.50"] in cells_of(page)
     assert (tmp_path / "sweep.png").exists()
 

@@ -248,7 +248,7 @@ def write_sweep(record: Row, out: Path) -> None:
     picture = save_sweep(record, out / "sweep.png")
     lines = grouped(record["rows"])
     fields = [field for field in record["fields"] if field != "seed"]
-    tables = [_table(title, groups, lines) for title, groups in TABLES]
+    tables = [table for title, groups in TABLES if (table := _table(title, groups, lines))]
     write_page(
         "sweep.html",
         out / "sweep.html",
@@ -268,7 +268,10 @@ def write_sweep(record: Row, out: Path) -> None:
                 }
                 for line in lines
             ],
-            "tables": [table for table in tables if table],
+            "tables": tables,
+            "controls": any(
+                cell["beside"] for table in tables for row in table["rows"] for cell in row
+            ),
             "common": [
                 (f"{section}.{key}", _encodable(said(value)))
                 for section, values in record["common"].items()

@@ -102,7 +102,7 @@ def test_every_command_and_snippet_of_the_readme_runs(
     ran = [words[1:] for words in commands() if words[0] == "latentshape"]
     assert len(ran) >= 3
     for words in ran:
-        assert main([*words, *SMALL] if words[0] in ("run", "train") else words) == 0
+        assert main([*words, *SMALL] if words[0] in ("run", "train", "sweep") else words) == 0
     for artefact in ("report.html", "shape.json", "scorecard.json", "model.safetensors"):
         assert (place / "runs/faces" / artefact).stat().st_size > 0
     assert len(list((place / "new-faces/images").iterdir())) == 16

@@ -37,6 +37,7 @@ bench: $(VENV)/.bench$(SYSTEM_SITE)
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/shape.py
 	$(BIN)/python benchmarks/samplers.py
+	$(BIN)/python benchmarks/evaluation.py
 
 install: $(VENV)/.demo$(SYSTEM_SITE)
 

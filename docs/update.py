@@ -21,7 +21,7 @@ import numpy as np
 from latentshape import RunFolder
 from latentshape.files import read_json
 from latentshape.images import save_png
-from latentshape.report import at, cell, ordered, seconds
+from latentshape.report import SHOWN_ROWS, at, cell, ordered, seconds
 from latentshape.report import table as record_table
 from latentshape.shape.battery import TOLERANCES
 
@@ -323,7 +323,8 @@ def experiments(run: RunFolder) -> str:
     parts = []
     for path in sorted(run.series_path.glob("*.json")):
         record = read_json(path)
-        columns, cells = record_table(record["rows"])
+        columns, cells = record_table(record["rows"][:SHOWN_ROWS])
+        more = len(record["rows"]) - len(cells)
         parts += [
             f"**{path.stem}.** {record['question']}",
             "",
@@ -331,6 +332,8 @@ def experiments(run: RunFolder) -> str:
             "|---" * len(columns) + "|",
             *("| " + " | ".join(row) + " |" for row in cells),
             "",
+            *([f"And {more} rows more.", ""] if more else []),
+            *([record["note"], ""] if "note" in record else []),
         ]
         protocol = record["protocol"]
     if not parts:
@@ -437,7 +440,11 @@ def comparators(record: dict[str, Any]) -> str:
         ]  # fmt: skip
         for space in ("random-conv", "attributes"):
             heads = ["reconstructions", *(named.get(law, law) for law in LAWS)]
-            lead = ["model", "seeds", "training", "squared error"] if space == "random-conv" else ["model"]
+            lead = (
+                ["model", "seeds", "training", "squared error"]
+                if space == "random-conv"
+                else ["model"]
+            )
             parts += [
                 f"Fréchet distance to real test images, {space} features (gap to reconstructions in brackets):", "",
                 "| " + " | ".join([*lead, *heads]) + " |", "|---" * (len(lead) + len(heads)) + "|",
@@ -446,13 +453,21 @@ def comparators(record: dict[str, Any]) -> str:
                 row = laws[model, "reconstruction"]
                 own = [model]
                 if len(lead) > 1:
-                    own += [str(len(row["seeds"])), seconds(row["train_seconds"]), f"{row['mse']['value']:.5f}"]
+                    own += [
+                        str(len(row["seeds"])),
+                        seconds(row["train_seconds"]),
+                        f"{row['mse']['value']:.5f}",
+                    ]
                 best = min(laws[model, law][f"frechet.{space}"]["value"] for law in LAWS)
                 cells = []
                 for law in columns:
                     entry, gap = (laws[model, law][f"{key}.{space}"] for key in ("frechet", "gap"))
                     text = f"{spread(entry)} ({number(gap['value'], '.1f')})"
-                    cells.append(f"**{text}**" if law != "reconstruction" and entry["value"] == best else text)
+                    cells.append(
+                        f"**{text}**"
+                        if law != "reconstruction" and entry["value"] == best
+                        else text
+                    )
                 parts.append("| " + " | ".join([*own, *cells]) + " |")
             parts.append("")
         parts += [*(f"- {sentence}" for sentence in record["answer"][subject]), ""]

@@ -143,6 +143,8 @@ def _tensorboard(folder: Path) -> Callable[[dict[str, Any]], None]:
             writer = SummaryWriter(str(folder), purge_step=0)
         for name in ("train_mse", "heldout_mse", "images_per_second", "learning_rate"):
             writer.add_scalar(name, line[name], line["step"])
+        for name, value in line.get("terms", {}).items():  # of a loss that has more than the error
+            writer.add_scalar(f"terms/{name}", value, line["step"])
         writer.flush()
 
     return write

@@ -81,6 +81,8 @@ TABLES = (
         ),
     ),
 )
+#: Most rows of an experiment that a page shows; its JSON holds all.
+SHOWN_ROWS = 40
 #: The four corners of right and wrong centre and covariance.
 CORNERS = (
     ("standard-normal", "wrong centre, wrong covariance", "N(0, I)"),
@@ -154,8 +156,9 @@ def series(run: RunFolder) -> dict[str, Any]:
     found = {}
     for path in sorted(run.series_path.glob("*.json")):
         record = read_record(path, "protocol", "question", "rows")
-        columns, cells = table(record["rows"])
-        found[path.stem] = {**record, "columns": columns, "cells": cells}
+        columns, cells = table(record["rows"][:SHOWN_ROWS])
+        more = len(record["rows"]) - len(cells)
+        found[path.stem] = {**record, "columns": columns, "cells": cells, "more": more}
     return found
 
 

@@ -433,7 +433,8 @@ def comparators(record: dict[str, Any]) -> str:
         parts += [
             f"### {subject}", "",
             f"Preset {options['preset']}, {options['epochs']} epochs ({first['steps']:,} steps), n = "
-            f"{first['n']} pictures a draw, {protocol['draws']} draws a seed. Real images against real images: "
+            f"{first['n']} pictures a draw, {protocol['draws']} draws a seed. Real images against "
+            "real images: "
             + ", ".join(
                 f"{space} {spread(real[f'frechet.{space}'])}" for space in ("random-conv", "attributes")
             ) + ".", "",
@@ -446,7 +447,8 @@ def comparators(record: dict[str, Any]) -> str:
                 else ["model"]
             )
             parts += [
-                f"Fréchet distance to real test images, {space} features (gap to reconstructions in brackets):", "",
+                f"Fréchet distance to real test images, {space} features (gap to reconstructions "
+                "in brackets):", "",
                 "| " + " | ".join([*lead, *heads]) + " |", "|---" * (len(lead) + len(heads)) + "|",
             ]  # fmt: skip
             for model in models:

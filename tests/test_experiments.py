@@ -1,6 +1,8 @@
 # ruff: noqa: F401, F811 - fixtures are imported
 """Experiments on a trained run: every one runs, its record is true, and nothing is done twice."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -29,13 +31,25 @@ def few(monkeypatch):
     monkeypatch.setattr(bench, "DRAWS", 2)
 
 
-def test_every_experiment_runs_and_is_shown(few, copy, capsys):
-    assert main(["series", "--run", str(copy.path), "--quick"]) == 0
+#: Those with ways to draw; the others have tests of their own.
+OF_SAMPLING = ("cubes", "intervals", "pairwise", "truncation", "correction")
+
+
+def test_every_experiment_says_what_it_asks():
+    for place in EXPERIMENTS.values():
+        module, _, function = place.partition(":")
+        experiment = getattr(import_module(module), function)
+        assert bench.question_of(experiment).endswith("?")
+        assert experiment.settings()
+
+
+def test_experiments_with_ways_to_draw_run_and_are_shown(few, copy, capsys):
+    assert main(["series", *OF_SAMPLING, "--run", str(copy.path), "--quick"]) == 0
     printed = capsys.readouterr().out.split()
-    assert [line.rsplit("/", 1)[-1] for line in printed] == [f"{name}.json" for name in EXPERIMENTS]
+    assert [line.rsplit("/", 1)[-1] for line in printed] == [f"{name}.json" for name in OF_SAMPLING]
     assert not list(copy.series_path.glob("*.json"))  # a quick look has a folder of its own
     quick = copy.series_path / "quick"
-    for name in EXPERIMENTS:
+    for name in OF_SAMPLING:
         record = read(quick / f"{name}.json")
         assert record["question"].endswith("?")
         assert record["protocol"]["n"] == 8
@@ -48,7 +62,7 @@ def test_every_experiment_runs_and_is_shown(few, copy, capsys):
         path.rename(copy.series_path / path.name)
     write_report(copy)
     page = copy.report_path.read_text()
-    for name in EXPERIMENTS:
+    for name in OF_SAMPLING:
         assert f"<h3>{name}</h3>" in page
 
 

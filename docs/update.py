@@ -460,10 +460,14 @@ def comparators(record: dict[str, Any]) -> str:
                         seconds(row["train_seconds"]),
                         f"{row['mse']['value']:.5f}",
                     ]
-                best = min(laws[model, law][f"frechet.{space}"]["value"] for law in LAWS)
+                known = [laws[model, law][f"frechet.{space}"] for law in LAWS]
+                best = min(entry["value"] for entry in known if entry)
                 cells = []
                 for law in columns:
                     entry, gap = (laws[model, law][f"{key}.{space}"] for key in ("frechet", "gap"))
+                    if not entry or not gap:
+                        cells.append("–")
+                        continue
                     text = f"{spread(entry)} ({number(gap['value'], '.1f')})"
                     cells.append(
                         f"**{text}**"
@@ -474,8 +478,10 @@ def comparators(record: dict[str, Any]) -> str:
             parts.append("")
         parts += [*(f"- {sentence}" for sentence in record["answer"][subject]), ""]
         parts += [
-            f"{row['model']}, seed {row['seeds'][0]}: not finished: {row['why']}" for row in rows if "why" in row
-        ]  # fmt: skip
+            f"{row['model']}, seed {row['seeds'][0]}: not finished: {row['why']}"
+            for row in rows
+            if "why" in row and "law" not in row
+        ]
     parts += [f"{name}: not measured. {why}" for name, why in record["not_measured"].items()]
     return "\n".join(parts).rstrip()
 

@@ -57,7 +57,7 @@ class Evidence:
         card: ``scorecard.json``.
         experiments: Records of the run's experiments, by name.
         studies: Sweep records of this subject, by the study's name.
-        refused: Why experiments could not be made, by name.
+        refused: Why experiments and studies could not be made, by name.
     """
 
     shape: Record | None = None
@@ -549,7 +549,7 @@ def _nearest(e: Evidence) -> Found:
     before = _value(still, "radius")
     words = ""
     if free and min(free) < 0.95 * before:
-        words = f" Where the radius is not kept it shrinks from {before:.1f} to {min(free):.1f}: a truncation."
+        words = f" Where the radius is not kept, it shrinks from {before:.1f} to {min(free):.1f}."
     return _grade(
         best["gap"]["high"] < still["gap"]["low"], False,
         f"At equal radius the gap goes from {_value(still, 'gap'):.1f} to {_value(best, 'gap'):.1f} at best, "
@@ -904,6 +904,8 @@ def _study(e: Evidence, name: str, field: str, measure: str) -> dict[Any, float]
     from latentshape.experiments.sweep_record import grouped
 
     record = e.studies.get(name)
+    if record is None and name in e.refused:
+        raise Unmeasured(e.refused[name])
     if record is None:
         asked = ", ".join(STUDIES[name].subjects)
         raise Unmeasured(

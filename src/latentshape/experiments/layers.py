@@ -24,14 +24,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from latentshape.codes import encode_pixels
 from latentshape.errors import InputError
 from latentshape.experiments.bench import Bench, question_of, with_settings
-from latentshape.images import to_images
 from latentshape.models.base import ConvAutoencoder
-from latentshape.progress import bar
 from latentshape.shape import (
     MahalanobisLaw,
     Moments,
@@ -48,7 +46,10 @@ __all__ = ["departures", "layers", "principal_scores"]
 IMAGES, COMPONENTS, CONTROLS, DIRECTIONS = 4000, 16, 3, 64
 #: Numbers of one layer held at once: what bounds the images where a layer is very large.
 NUMBERS = 2**27
-BATCH = 128
+#: Images on either side of the split for each principal component.
+PER_COMPONENT = 10
+#: Variances below this share of the greatest are rounding in single precision.
+FLAT = 1e-6
 MEASURES = ("variance_ratio", "least_gaussian", "axes_kurtosis", "random_direction")
 
 
@@ -74,20 +75,23 @@ def _kurtosis(y: np.ndarray) -> np.ndarray:
 def principal_scores(x: np.ndarray, count: int) -> np.ndarray:
     """Scores of the second half of rows on the principal components of the first half.
 
-    By the Gram matrix of the rows, (n, n), since there are more columns than rows.
+    By the Gram matrix of the rows, (n / 2, n / 2), since most layers have more columns than rows.
 
     Args:
-        x: Shape (n, d), any d.
+        x: Shape (n, d), any d; float32.
         count: Components, below n / 2.
 
     Returns:
-        Shape (n - n // 2, count), float64.
+        Shape (n - n // 2, count), float64; the component of greatest variance first.
+
+    Raises:
+        InputError: The first half varies in fewer directions.
     """
     half = len(x) // 2
     mean = x[:half].mean(0, dtype=np.float64).astype(np.float32)
     a = x[:half] - mean
     values, vectors = np.linalg.eigh((a @ a.T).astype(np.float64))
-    if values[-count] <= 1e-9 * values[-1]:
+    if values[-count] <= FLAT * values[-1]:
         raise InputError(
             f"These images fill fewer than {count} directions; there is no cloud to compare."
         )
@@ -95,17 +99,24 @@ def principal_scores(x: np.ndarray, count: int) -> np.ndarray:
     return ((x[half:] - mean) @ axes).astype(np.float64)[:, ::-1]
 
 
-def layer_outputs(model: ConvAutoencoder, pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Of each layer its name and what it gives, flattened, (n, d) float32; one layer at a time."""
-    device = next(model.parameters()).device
+def layer_outputs(
+    model: ConvAutoencoder, pixels: np.ndarray, first: int = 0
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Of each layer its name and what it gives, flattened, (n, d) float32; one layer at a time.
+
+    Args:
+        model: Whose encoder.
+        pixels: Pictures (n, size, size, c) uint8.
+        first: Where to begin: 0 with the pixels, 1 with the first block.
+    """
     names = ["pixels", *(f"block {i + 1}" for i in range(len(model.encoder.layers))), "code"]
-    for depth, name in enumerate(names):
-        parts = []
-        for start in range(0, len(pixels), BATCH):
-            with torch.inference_mode():
-                x = to_images(pixels[start : start + BATCH], device)
-                parts.append(_up_to(model, x, depth).flatten(1).float().cpu().numpy())
-        yield name, np.concatenate(parts)
+    for depth, name in enumerate(names[first:], first):
+
+        def read(x: Tensor, depth: int = depth) -> Tensor:
+            return _up_to(model, x, depth).flatten(1)
+
+        parts = encode_pixels(model, pixels, np.arange(len(pixels)), "fp32", read)
+        yield name, np.concatenate(list(parts))
 
 
 def _up_to(model: ConvAutoencoder, x: Tensor, depth: int) -> Tensor:
@@ -148,22 +159,21 @@ def layers(bench: Bench) -> dict[str, Any]:
     n = min(len(rows_of), images, NUMBERS // widest)
     chosen = np.sort(np.random.default_rng(bench.seed).choice(rows_of, n, replace=False))
     pixels = dataset.pixels[chosen]
-    k = min(COMPONENTS, bench.model.latent_dim, n // 20)
+    k = min(COMPONENTS, bench.model.latent_dim, n // (2 * PER_COMPONENT))
+    if not k:
+        raise InputError(
+            f"This experiment needs {2 * PER_COMPONENT} training images and the run has {n}; train on more."
+        )
     rows: list[dict[str, Any]] = []
-    controls: dict[str, dict[str, float]] = {}
-    with bar(len(states), "layers", unit="networks") as progress:
-        for state, epoch, network in states:
-            for depth, (name, x) in enumerate(layer_outputs(network, pixels)):
-                if not depth and rows:  # the pixels are the same for every network
-                    continue
-                try:
-                    y = principal_scores(x, k)
-                    found: dict[str, Any] = departures(y, bench.seed)
-                except InputError as refusal:
-                    found = {"why": str(refusal)}
-                rows.append({"network": state if depth else "–", "epoch": epoch, "layer": name,
-                             "depth": depth, "numbers": x.shape[1], **found})  # fmt: skip
-            progress.update()
+    for state, epoch, network in states:
+        first = 1 if rows else 0  # the pixels are the same for every network
+        for depth, (name, x) in enumerate(layer_outputs(network, pixels, first), first):
+            try:
+                found: dict[str, Any] = departures(principal_scores(x, k), bench.seed)
+            except InputError as refusal:
+                found = {"why": str(refusal)}
+            rows.append({"network": state if depth else "–", "epoch": epoch, "layer": name,
+                         "depth": depth, "numbers": x.shape[1], **found})  # fmt: skip
     drawn = [_control(n - n // 2, k, seed) for seed in range(CONTROLS)]
     controls = {
         name: {

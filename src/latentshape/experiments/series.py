@@ -15,7 +15,15 @@ from typing import Any
 from latentshape.config import make_config
 from latentshape.errors import InputError
 from latentshape.experiments import EXPERIMENTS, STUDIES, run_series, run_study
-from latentshape.experiments.claims import CLAIMS, STATUSES, Evidence, judge
+from latentshape.experiments.claims import (
+    CLAIMS,
+    STATUSES,
+    UNMEASURED,
+    Claim,
+    Evidence,
+    Found,
+    judge,
+)
 from latentshape.experiments.subjects import SUBJECTS, absent, check_subjects
 from latentshape.files import atomic_path, write_json
 from latentshape.pipeline import run_all
@@ -82,6 +90,11 @@ def the_series(
     place = out / "quick" if quick else out
     missing: dict[str, str] = {}
     runs: dict[str, RunFolder] = {}
+    refused: dict[str, dict[str, str]] = {}
+
+    def page(unfinished: bool = True) -> None:
+        write_series(series_record(place, runs, missing, quick, refused, unfinished), place)
+
     for subject in wanted:
         why = absent(SUBJECTS[subject].get("data", "faces"))
         if why:
@@ -90,25 +103,34 @@ def the_series(
             continue
         say(f"== {subject}: the run")
         runs[subject] = _run(subject, place / subject, quick)
-        _write(place, runs, missing, quick)
+        page()
         for name in EXPERIMENTS:
             try:
                 run_series(runs[subject], [name], quick=quick)
-            except (
-                InputError
-            ) as refusal:  # such as attributes where there are none: the claim says so
+            except InputError as refusal:  # such as attributes where there are none
                 say(f"{name} is not measured: {refusal}")
-            _write(place, runs, missing, quick)
+                refused.setdefault(subject, {})[name] = str(refusal)
+            page()
     if not runs:
         raise InputError("None of the subjects could be measured: " + " ".join(missing.values()))
     for name in STUDIES:
         say(f"== {name}")
         try:
-            run_study(name, out, list(runs), quick=quick, jobs=jobs, others=others)
+            run_study(name, out, _subjects_of(name, runs), quick=quick, jobs=jobs, others=others)
         except InputError as refusal:  # a study of other subjects than those here
             say(f"{name} is not measured: {refusal}")
-        _write(place, runs, missing, quick)
+            for subject in runs:
+                refused.setdefault(subject, {})[name] = str(refusal)
+        page()
+    page(unfinished=False)
     return place / "series.html"
+
+
+def _subjects_of(study: str, runs: Mapping[str, RunFolder]) -> list[str]:
+    """The subjects of a study; that of datasets also asks for other people than celebrities."""
+    if study != "datasets":
+        return list(runs)
+    return [*runs, "others", *(["mixed"] if "celeba" in runs else [])]
 
 
 def _run(subject: str, path: Path, quick: bool) -> RunFolder:
@@ -125,14 +147,13 @@ def _run(subject: str, path: Path, quick: bool) -> RunFolder:
     return run_all(config, path)
 
 
-def _write(
-    place: Path, runs: Mapping[str, RunFolder], missing: Mapping[str, str], quick: bool
-) -> None:
-    write_series(series_record(place, runs, missing, quick), place)
-
-
 def series_record(
-    place: Path, runs: Mapping[str, RunFolder], missing: Mapping[str, str], quick: bool = False
+    place: Path,
+    runs: Mapping[str, RunFolder],
+    missing: Mapping[str, str],
+    quick: bool = False,
+    refused: Mapping[str, Mapping[str, str]] | None = None,
+    unfinished: bool = False,
 ) -> Record:
     """What ``series.json`` holds: every claim with its answer for each subject, and every question's.
 
@@ -141,9 +162,15 @@ def series_record(
         runs: By subject.
         missing: Why other subjects were not measured.
         quick: Whether it was a quick look.
+        refused: Why experiments and studies could not be made, by subject and name.
+        unfinished: More is to come: what an earlier version left is not measured yet, and no error.
+
+    Raises:
+        InputError: A record is damaged, or of another version.
     """
     from latentshape import __version__
 
+    refused = refused or {}
     studies = {}
     for name in STUDIES:
         path = place / f"{name}.json"
@@ -158,12 +185,18 @@ def series_record(
                 if isinstance(record.get("subjects", {}).get(subject), dict)
                 and "rows" in record["subjects"][subject]
             },
+            {
+                name: record["not_measured"][subject]
+                for name, record in studies.items()
+                if subject in record.get("not_measured", {})
+            }
+            | dict(refused.get(subject, {})),
         )
         for subject, run in runs.items()
     }
     claims = []
     for claim in CLAIMS:
-        found = {subject: judge(claim, known) for subject, known in evidence.items()}
+        found = {subject: _judged(claim, known, unfinished) for subject, known in evidence.items()}
         claims.append({
             "id": claim.id, "post": claim.post, "claim": claim.claim, "said": claim.said,
             "status": {subject: one.status for subject, one in found.items()},
@@ -178,6 +211,7 @@ def series_record(
         "quick": quick,
         "subjects": {subject: _facts(run) for subject, run in runs.items()},
         "not_measured": dict(missing),
+        "refused": {subject: dict(reasons) for subject, reasons in refused.items()},
         "claims": claims,
         "questions": [
             {"name": name, "question": record["question"], "answer": record.get("answer", {}),
@@ -190,6 +224,15 @@ def series_record(
             for name in EXPERIMENTS
         },
     }  # fmt: skip
+
+
+def _judged(claim: Claim, known: Evidence, unfinished: bool) -> Found:
+    try:
+        return judge(claim, known)
+    except InputError as damaged:
+        if not unfinished:
+            raise
+        return Found(UNMEASURED, str(damaged))
 
 
 def _facts(run: RunFolder) -> Record:
@@ -240,7 +283,7 @@ def write_series(record: Record, place: Path) -> None:
         place / "series.html",
         {
             "record": record, "posts": POSTS, "by_post": _by_post(record), "counts": _counts(record),
-            "pictures": pictures, "strips": strips, "statuses": STATUSES,
+            "pictures": pictures, "strips": strips, "statuses": STATUSES, "refusals": _refusals(record),
         },
     )  # fmt: skip
 
@@ -252,6 +295,18 @@ def _folder(study: str, subject: str) -> str:
 def _picture(run: Path, name: str, quick: bool) -> Path:
     folder = RunFolder(run).series_path
     return (folder / "quick" if quick else folder) / f"{name}.png"
+
+
+def _refusals(record: Record) -> list[str]:
+    """What could not be made, and why: each reason once, with those whom it is about."""
+    about: dict[tuple[str, str], list[str]] = {}
+    for subject, reasons in record["refused"].items():
+        for name, why in reasons.items():
+            about.setdefault((name, why), []).append(subject)
+    return [
+        f"{name} is not measured ({', '.join(subjects)}): {why}"
+        for (name, why), subjects in about.items()
+    ]
 
 
 def _by_post(record: Record) -> dict[str, list[Record]]:
@@ -321,4 +376,5 @@ def series_markdown(record: Record) -> str:
             f"- {name}: not measured. {why}" for name, why in question["not_measured"].items()
         ]
         lines.append("")
+    lines += [f"- {sentence}" for sentence in _refusals(record)]
     return "\n".join(lines).rstrip() + "\n"

@@ -19,7 +19,13 @@ from latentshape.errors import InputError, suggestion
 from latentshape.experiments.bench import question_of
 from latentshape.experiments.cells import Cell, Grid, make_cells
 from latentshape.experiments.measures import words
-from latentshape.experiments.subjects import SUBJECTS, absent, check_subjects, quick_options
+from latentshape.experiments.subjects import (
+    QUICK,
+    SUBJECTS,
+    absent,
+    check_subjects,
+    quick_options,
+)
 from latentshape.experiments.sweep import run_cells
 from latentshape.experiments.sweep_record import grouped, said, sweep_record, write_sweep
 from latentshape.files import write_json
@@ -110,22 +116,26 @@ def study(
         InputError: The study does not know the subject, or no subject's images are there.
     """
     chosen = STUDIES[name]
-    wanted = [s for s in check_subjects(subjects) if s in chosen.subjects]
+    asked = f"{name} is a study of {', '.join(chosen.subjects)}"
+    named = check_subjects(subjects)
+    wanted = [subject for subject in named if subject in chosen.subjects]
     if not wanted:
-        raise InputError(f"{name} is a study of {', '.join(chosen.subjects)}; name one of them.")
+        raise InputError(f"{asked}; name one of them.")
     folder = out / "quick" if quick else out
     record: Record = {
         "question": chosen.question,
         "protocol": _protocol(chosen.options, quick),
         "subjects": {}, "not_measured": {}, "answer": {},
     }  # fmt: skip
+    if subjects:
+        record["not_measured"] = {s: f"{asked}." for s in named if s not in wanted}
     for subject in wanted:
         why = absent(SUBJECTS[subject].get("data", "faces"))
         if why:
             say(f"{subject} is not measured: {why}")
             record["not_measured"][subject] = why
             continue
-        options = _options(subject, quick) | dict(chosen.options)
+        options = _options(subject, quick, chosen.options)
         preset = options.pop("preset")
         grid = chosen.quick if quick else chosen.grid
         fixed = {key: value for key, value in options.items() if key not in grid}
@@ -206,14 +216,17 @@ def datasets(
     return record
 
 
-def _options(subject: str, quick: bool) -> dict[str, Any]:
-    return {**SUBJECTS[subject], **JUDGED, **(quick_options(subject) if quick else {})}
+def _options(subject: str, quick: bool, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Of every cell: the subject's, the study's own, and of a quick look what makes it one."""
+    least = quick_options(subject) if quick else {}
+    return {**SUBJECTS[subject], **JUDGED, **(options or {}), **least}
 
 
 def _protocol(options: Mapping[str, Any], quick: bool) -> Record:
     from latentshape import __version__
 
-    return {**JUDGED, **options, "quick": quick, "latentshape": __version__}
+    least = QUICK if quick else {}
+    return {**JUDGED, **options, **least, "quick": quick, "latentshape": __version__}
 
 
 def answer(record: Record, asks: Sequence[str]) -> list[str]:
@@ -241,7 +254,9 @@ def answer(record: Record, asks: Sequence[str]) -> list[str]:
         most = max(entries, key=lambda pair: pair[1]["value"])
         heading = words(name)
         controls = [entry["control"] for _, entry in entries if "control" in entry]
-        beside = f" (control {_figure(min(controls))}–{_figure(max(controls))})" if controls else ""
+        least_of, most_of = (_figure(end(controls, default=0.0)) for end in (min, max))
+        between = least_of if least_of == most_of else f"{least_of}–{most_of}"
+        beside = f" (control {between})" if controls else ""
         if least[1]["high"] < most[1]["low"]:
             told.append(
                 f"{heading}: least with {_setting(least[0], fields)}, {_range(least[1])}; greatest with "

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from latentshape.errors import InputError
+from latentshape.progress import say
 
-__all__ = ["atomic_path", "read_json", "write_json"]
+__all__ = ["alone", "atomic_path", "read_json", "write_json"]
 
 
 @contextlib.contextmanager
@@ -38,6 +39,33 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise
+
+
+@contextlib.contextmanager
+def alone(lock: str | Path, waiting: str) -> Iterator[bool]:
+    """While no other process, on this machine or another with this disk, holds the lock.
+
+    Args:
+        lock: The lock's own file; its folder is made.
+        waiting: Said once if another has it, and we wait.
+
+    Yields:
+        Whether the file system has locks at all; where it has none nobody waits.
+    """
+    from filelock import FileLock, Timeout
+
+    Path(lock).parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(held.acquire(timeout=0))
+        except Timeout:
+            say(waiting)
+            stack.enter_context(held.acquire())
+        except NotImplementedError:
+            yield False
+            return
+        yield True
 
 
 def write_json(path: str | Path, value: Any) -> None:

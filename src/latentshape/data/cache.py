@@ -29,8 +29,7 @@ import numpy as np
 from latentshape.data.listing import DIGEST_BYTES, Listing
 from latentshape.data.pixels import MOST_LISTED, decode_into, digests_of
 from latentshape.errors import InputError
-from latentshape.files import atomic_path, read_json, write_json
-from latentshape.progress import say
+from latentshape.files import alone, atomic_path, read_json, write_json
 
 __all__ = [
     "NETWORKS",
@@ -148,21 +147,12 @@ def _alone(key: str) -> Iterator[None]:
 
     On a file system without locks everybody builds for himself, and the first to finish wins.
     """
-    from filelock import FileLock, Timeout
-
-    (cache_folder() / LOCKS).mkdir(parents=True, exist_ok=True)
-    lock = FileLock(cache_folder() / LOCKS / f"{key}.lock")
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(lock.acquire(timeout=0))
-        except Timeout:
-            say("Another process is decoding these images: waiting for it.")
-            held.enter_context(lock.acquire())
-        except NotImplementedError:
-            yield
-            return
-        for left in cache_folder().glob(f".{key}-*"):
-            shutil.rmtree(left, ignore_errors=True)
+    lock = cache_folder() / LOCKS / f"{key}.lock"
+    waiting = "Another process is decoding these images: waiting for it."
+    with alone(lock, waiting) as locked:
+        if locked:
+            for left in cache_folder().glob(f".{key}-*"):
+                shutil.rmtree(left, ignore_errors=True)
         yield
 
 

@@ -19,13 +19,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any
 
 from latentshape.errors import InputError, suggestion
 from latentshape.experiments.cells import Cell
+from latentshape.files import alone
 from latentshape.pipeline import STAGES, check_judging, run_all
 from latentshape.progress import say
 
@@ -95,13 +96,13 @@ def run_cells(
     # Another machine, or a process that Ray keeps, may stand in another folder.
     runs = Path(os.path.abspath(out)) / "runs"
     calls = [(cell, runs / cell.name, stages) for cell in cells]
-    alone = jobs == 1 and engine == "processes"
+    one_by_one = jobs == 1 and engine == "processes"
     reasons: dict[int, str | None] = {}
     # Closed at once when it is interrupted, so that no process goes on unseen.
-    with contextlib.closing((_one_by_one if alone else ENGINES[engine])(calls, jobs)) as ended:
+    with contextlib.closing((_one_by_one if one_by_one else ENGINES[engine])(calls, jobs)) as ended:
         for i, why in ended:
             reasons[i] = why
-            if not alone:
+            if not one_by_one:
                 say(f"[{len(reasons)}/{len(calls)}] {calls[i][0].name}: {why or 'done'}")
     return [
         {"name": cell.name, "run": f"runs/{cell.name}", "varied": cell.varied}
@@ -113,7 +114,9 @@ def run_cells(
 def finish_cell(cell: Cell, folder: Path, stages: Sequence[str]) -> str | None:
     """Do what is left of one run; the reason if it cannot be done."""
     try:
-        with _alone(folder):
+        lock = folder.parent / ".locks" / f"{folder.name}.lock"
+        # Not a second sweep meanwhile, nor another machine with this disk.
+        with alone(lock, f"  Another process works on {folder}: waiting for it."):
             run_all(cell.config, folder, stages=stages)
     except InputError as error:
         say(f"  {error}")
@@ -134,28 +137,6 @@ def _quietly(i: int, cell: Cell, folder: Path, stages: Sequence[str]) -> Ended:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as stream, contextlib.redirect_stderr(stream):
         return i, finish_cell(cell, folder, stages)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else works on this run meanwhile: not a second sweep, not another machine with this disk.
-
-    On a file system without locks nobody waits, and it is the user who must not start a sweep twice.
-    """
-    from filelock import FileLock, Timeout
-
-    locks = folder.parent / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(locks / f"{folder.name}.lock")
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(lock.acquire(timeout=0))
-        except Timeout:
-            say(f"  Another process works on {folder}: waiting for it.")
-            held.enter_context(lock.acquire())
-        except NotImplementedError:
-            pass
-        yield
 
 
 def _processes(calls: Sequence[Call], jobs: int) -> Generator[Ended, None, None]:

@@ -128,7 +128,7 @@ class Evidence:
         found = {row[field]: row for row in self.rows(name)}
         for value in wanted:
             if value not in found:
-                raise Unmeasured(f"{name} was not judged at {field} {value:g}")
+                raise Unmeasured(f"{name} was not judged where {field} is {value:g}")
         return found
 
     @property
@@ -963,6 +963,71 @@ def _clusters(e: Evidence) -> Found:
     if regions > 1:
         words += " Whether the regions are classes of attributes was not tested."
     return _grade(False, regions > 1, f"Regions: {regions}.{words}", regions=regions, **numbers)
+
+
+@_claim("attribute-directions", "CAE-I", "Attributes have directions in the cloud.", "a question")
+def _directions(e: Evidence) -> Found:
+    rows = [
+        row for row in e.rows("attributes") if row.get("yes") is not None and row["discriminant"]
+    ]
+    if not rows:
+        raise Unmeasured("no attribute of yes and no is known of these images")
+    areas = sorted(row["discriminant"]["value"] for row in rows)
+    chance = max(
+        (abs(row["control"]["value"] - 0.5) for row in rows if row["control"]), default=0.0
+    )
+    middle = areas[len(areas) // 2]
+    return _grade(
+        middle >= 0.8, middle >= 0.5 + 2 * chance,
+        f"A linear discriminant ranks held-out codes of {len(rows)} attributes with an area under the ROC "
+        f"curve of {areas[0]:.2f} to {areas[-1]:.2f}, {middle:.2f} in the middle (shuffled: 0.5 ± "
+        f"{chance:.2f} at most).",
+        least=areas[0], middle=middle, greatest=areas[-1], shuffled=chance,
+    )  # fmt: skip
+
+
+@_claim(
+    "attribute-wishes",
+    "CAE-I",
+    "Faces with chosen attributes can be drawn from the cloud.",
+    "a question",
+)
+def _wishes(e: Evidence) -> Found:
+    best: dict[str, float] = {}
+    for row in e.rows("attributes"):
+        if row.get("ratio") and row["law"] != "training-codes":
+            name = row["condition"]
+            best[name] = max(best.get(name, 0.0), row["ratio"]["value"])
+    if not best:
+        raise Unmeasured("no condition has enough held-out images to compare with")
+    return _grade(
+        min(best.values()) >= 0.9, sum(best.values()) / len(best) >= 0.7,
+        "How often the attribute network finds what was asked for, over how often in reconstructions of "
+        "held-out images that have it, by the best law: "
+        + ", ".join(f"{name} {value:.2f}" for name, value in best.items()) + ".",
+        ratio=best,
+    )  # fmt: skip
+
+
+@_claim("maps-features", "CAE-I", "The innermost maps look for features of the face.", "a question")
+def _maps(e: Evidence) -> Found:
+    record = e.experiments.get("innermost")
+    if record is None:
+        raise Unmeasured("the experiment innermost (latentshape series innermost)")
+    middle, chance = (
+        record["summary"]["median"],
+        record["summary"]["largest_by_chance"]["attributes"],
+    )
+    if middle.get("attribute_r") is None:
+        raise Unmeasured("nothing is known of these images that varies")
+    r, own, fine = middle["attribute_r"], middle["frequency"], middle["untrained_frequency"]
+    return _grade(
+        r >= 0.5, r >= 2 * chance,
+        f"The attribute that goes with a map most has |r| = {r:.2f} in the middle of "
+        f"{record['summary']['maps']} maps (by chance at most {chance:.2f}). What excites a map most is a "
+        f"texture of {own:.1f} cycles per picture; before learning of {fine:.1f}.",
+        r=r, by_chance=chance, frequency=own, untrained_frequency=fine,
+    )  # fmt: skip
 
 
 # --- here: what the series did not ask ------------------------------------------------------------

@@ -23,6 +23,7 @@ from latentshape.errors import InputError, suggestion
 from latentshape.progress import say
 
 if TYPE_CHECKING:
+    from latentshape.experiments.bench import Bench
     from latentshape.runs import RunFolder
 
 __all__ = ["EXPERIMENTS", "STUDIES", "run_series", "run_study"]
@@ -90,7 +91,7 @@ def run_study(
 
 
 def run_series(
-    run: RunFolder, names: Sequence[str] = (), *, quick: bool = False
+    run: RunFolder, names: Sequence[str] = (), *, quick: bool = False, bench: Bench | None = None
 ) -> dict[str, dict[str, Any]]:
     """Run experiments on a trained run, all or the named ones.
 
@@ -98,6 +99,7 @@ def run_series(
         run: With a model and codes.
         names: From `EXPERIMENTS`; none for all.
         quick: Fewer pictures, to see that it works.
+        bench: Of this run, where one is at hand: its judge is then made once for several calls.
 
     Returns:
         The record of each, as ``<name>.json`` in `Bench.folder` holds it.
@@ -112,7 +114,7 @@ def run_series(
     for name in names:
         if name not in EXPERIMENTS:
             raise InputError(f"No experiment is called {name!r}{suggestion(name, EXPERIMENTS)}")
-    bench, records = Bench(run, quick), {}
+    bench, records = bench or Bench(run, quick), {}
     for name in names or EXPERIMENTS:
         path = bench.folder / f"{name}.json"
         module, _, function = EXPERIMENTS[name].partition(":")

@@ -15,6 +15,7 @@ from typing import Any
 from latentshape.config import make_config
 from latentshape.errors import InputError
 from latentshape.experiments import EXPERIMENTS, STUDIES, run_series, run_study
+from latentshape.experiments.bench import Bench
 from latentshape.experiments.claims import (
     CLAIMS,
     STATUSES,
@@ -104,9 +105,10 @@ def the_series(
         say(f"== {subject}: the run")
         runs[subject] = _run(subject, place / subject, quick)
         page()
+        bench = Bench(runs[subject], quick)
         for name in EXPERIMENTS:
             try:
-                run_series(runs[subject], [name], quick=quick)
+                run_series(runs[subject], [name], quick=quick, bench=bench)
             except InputError as refusal:  # such as attributes where there are none
                 say(f"{name} is not measured: {refusal}")
                 refused.setdefault(subject, {})[name] = str(refusal)

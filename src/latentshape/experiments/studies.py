@@ -129,11 +129,14 @@ def study(
     }  # fmt: skip
     if subjects:
         record["not_measured"] = {s: f"{asked}." for s in named if s not in wanted}
+    # All that is missing is known before the first training, and stands in the record from then on.
     for subject in wanted:
         why = absent(SUBJECTS[subject].get("data", "faces"))
         if why:
             say(f"{subject} is not measured: {why}")
             record["not_measured"][subject] = why
+    for subject in wanted:
+        if subject in record["not_measured"]:
             continue
         options = _options(subject, quick, chosen.options)
         preset = options.pop("preset")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from latentshape.errors import InputError, suggestion
@@ -48,7 +49,10 @@ def absent(spec: str) -> str | None:
     from latentshape.data.spec import parse_spec
 
     try:
-        parse_spec(spec)
+        sources = parse_spec(spec)
     except InputError as error:
         return str(error)
+    for source in sources:
+        if source.kind != "faces" and not Path(source.rest).exists():
+            return f"There is nothing at {source.rest!r}."
     return None

@@ -29,9 +29,9 @@ from latentshape.files import write_json
 from tiny_run import copy, finished
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
-#: What mathematics decides needs no run.
 #: Codes and their dimension: one law of every simulated test serves all clouds.
-N, D = 1000, 4
+N, D = 2000, 5
+#: What mathematics decides needs no run.
 DECIDED = {"coefficients-range", "principal-axes-of", "pair-checks", "memory"}
 
 

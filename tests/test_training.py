@@ -660,3 +660,67 @@ def test_a_loaded_model_is_the_trained_one_ready_for_use(reference, dataset):
         assert torch.equal(value.cpu(), saved[name])
     assert any(not torch.equal(fresh[name], saved[name]) for name in fresh)
     assert read(run.config_path) == config.to_dict()
+
+
+# --- snapshots ----------------------------------------------------------------------------------------
+
+
+def test_snapshots_are_the_weights_on_the_way_and_change_nothing(reference, dataset, tmp_path):
+    _, plain = reference
+    config, run = new_run(tmp_path / "run", epochs=3, snapshots=(3, 1))
+    train(config, dataset, run)
+    assert_same_end(run, plain)
+    assert list(run.snapshots()) == [1, 3]
+    final = weights_of(run)
+    first, last = (load_file(path) for path in run.snapshots().values())
+    assert first.keys() == last.keys() == final.keys()
+    assert all(torch.equal(last[name], final[name]) for name in final)
+    assert any(not torch.equal(first[name], final[name]) for name in final)
+    loaded = load_model(run, run.snapshots()[1]).state_dict()
+    assert all(torch.equal(loaded[name].cpu(), first[name]) for name in first)
+    assert not plain.snapshots()
+    assert not list(plain.checkpoint_path.parent.glob("epoch-*"))
+
+
+@pytest.mark.parametrize("calls", [2, 4, 5])
+def test_an_interrupted_run_keeps_the_same_snapshots(dataset, tmp_path, monkeypatch, calls):
+    """In the middle of the first epoch, at its last step, and at the next epoch's first."""
+    config, whole = new_run(tmp_path / "whole", epochs=2, snapshots=(1, 2))
+    train(config, dataset, whole)
+    _, run = new_run(tmp_path / "run", epochs=2, snapshots=(1, 2))
+    with sigint_after(monkeypatch, calls), pytest.raises(Interrupted):
+        train(config, dataset, run)
+    assert list(run.snapshots()) == ([1] if calls >= 4 else [])
+    train(config, dataset, run)
+    assert list(run.snapshots()) == [1, 2]
+    for epoch, path in whole.snapshots().items():
+        mine, theirs = load_file(run.snapshot_path(epoch)), load_file(path)
+        assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+
+
+def test_a_death_before_the_checkpoint_writes_the_snapshot_again(dataset, tmp_path, monkeypatch):
+    config, whole = new_run(tmp_path / "whole", epochs=2, snapshots=(1,))
+    train(config, dataset, whole)
+    _, run = new_run(tmp_path / "run", epochs=2, snapshots=(1,))
+    save = training._save
+
+    def die(run, model, optimizer, progress):
+        if progress.step == 4:
+            raise KeyboardInterrupt
+        save(run, model, optimizer, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_save", die)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, dataset, run)
+    run.snapshot_path(1).unlink()  # whatever was left of it
+    train(config, dataset, run)
+    assert_same_end(run, whole)
+    mine, theirs = (load_file(r.snapshot_path(1)) for r in (run, whole))
+    assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("epoch", [0, -1, 4])
+def test_a_snapshot_outside_the_training_is_refused(epoch):
+    with pytest.raises(InputError, match=f"snapshots must be from 1 to 3, got {epoch}"):
+        tiny_config(epochs=3, snapshots=(1, epoch))

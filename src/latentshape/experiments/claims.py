@@ -624,11 +624,15 @@ def _coverage_3(e: Evidence) -> Found:
 )
 def _tails(e: Evidence) -> Found:
     seen, law, control = _covered(e, 3.0)
+    off = abs(seen - law)
+    # Pairs hang together: their mean is as sure as one over half as many as there are directions.
+    pairs = max(1.0, e.cloud("pca", "effective_dimension") / 2)
+    error = (law * (1 - law) / e.cloud("n") / pairs) ** 0.5
     return _grade(
-        abs(seen - law) >= 5 * abs(control - law) and abs(seen - law) >= 0.002, False,
+        off >= max(0.002, 3 * error, 2 * abs(control - law)), False,
         f"Outside 3σ ellipses lie {1 - seen:.2%} of the points instead of {1 - law:.2%} (control "
         f"{1 - control:.2%}).",
-        outside=1 - seen, expected=1 - law, control=1 - control,
+        outside=1 - seen, expected=1 - law, control=1 - control, standard_error=error,
     )  # fmt: skip
 
 

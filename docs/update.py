@@ -20,7 +20,7 @@ import numpy as np
 
 from latentshape import RunFolder
 from latentshape.files import read_json
-from latentshape.images import save_png
+from latentshape.images import palette_png, save_png
 from latentshape.report import SHOWN_ROWS, at, cell, ordered, seconds
 from latentshape.report import table as record_table
 from latentshape.shape.battery import TOLERANCES
@@ -313,9 +313,7 @@ def strips(run: RunFolder, columns: int = 8) -> None:
     path = HERE / f"strips-{run.config().preset}.png"
     save_strips(rows, path)
     # 256 colours a sheet: a repository keeps every version of a picture for ever.
-    with Image.open(path) as sheet:
-        small = sheet.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    small.save(path, optimize=True)
+    path.write_bytes(palette_png(path))
 
 
 def experiments(run: RunFolder) -> str:

@@ -68,7 +68,8 @@ OTHER = dict(
     activation="gelu", negative_slope=0.25, batch_norm=True, beta=4.0, prior_weight=7.0,
     code_penalty=0.5, decoder_decay=0.25, epochs=2, batch_size=9,
     learning_rate=0.5, schedule="cosine", weight_decay=0.125, flip=False, precision="bf16", seed=11,
-    snapshots=(1, 2), n=17, draws=3, samplers="gaussian,cube", features="codes", inception_weights="a.pth", dinov2_weights="b.pth",
+    snapshots=(1, 2), n=17, draws=3, samplers="gaussian,cube", features="codes",
+    inception_weights="a.pth", dinov2_weights="b.pth",
 )  # fmt: skip
 
 

@@ -136,6 +136,15 @@ def save_png(path: str | Path, pixels: np.ndarray) -> None:
         pillow(pixels).save(temporary, format="PNG")
 
 
+def palette_png(path: str | Path) -> bytes:
+    """The picture of a PNG file in at most 256 colours, as PNG: about a third of the bytes."""
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    held = io.BytesIO()
+    small.save(held, format="PNG", optimize=True)
+    return held.getvalue()
+
+
 class Decoded(NamedTuple):
     """A picture from a file: pixels (h, w, c), the file's own mode, and what was converted."""
 

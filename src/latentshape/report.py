@@ -14,6 +14,7 @@ from typing import Any
 from latentshape.evaluation.reading import reading
 from latentshape.evaluation.recommendation import SPACE
 from latentshape.files import atomic_path
+from latentshape.images import palette_png
 from latentshape.runs import RunFolder, read_record
 
 __all__ = ["scorecard_text", "write_page", "write_report"]
@@ -81,6 +82,8 @@ TABLES = (
         ),
     ),
 )
+#: Bytes from which on a picture is embedded in 256 colours.
+LARGE = 400_000
 #: Most rows of an experiment that a page shows; its JSON holds all.
 SHOWN_ROWS = 40
 #: The four corners of right and wrong centre and covariance.
@@ -208,8 +211,10 @@ def words(name: str) -> str:
 
 
 def embed(path: Path) -> str:
-    """A picture as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    """A PNG file as a data URI; a large one in 256 colours, so that a page can be mailed."""
+    large = path.stat().st_size > LARGE
+    content = palette_png(path) if large else path.read_bytes()
+    return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
 def scorecard_tables(card: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1013,7 +1013,9 @@ def _wishes(e: Evidence) -> Found:
     )  # fmt: skip
 
 
-@_claim("maps-features", "CAE-I", "The innermost maps look for features of the face.", "a question")
+@_claim(
+    "maps-features", "CAE-I", "Single innermost maps stand for single attributes.", "a question"
+)
 def _maps(e: Evidence) -> Found:
     record = e.experiments.get("innermost")
     if record is None:
@@ -1024,12 +1026,14 @@ def _maps(e: Evidence) -> Found:
     )
     if middle.get("attribute_r") is None:
         raise Unmeasured("nothing is known of these images that varies")
+    tops = [row["attribute"] for row in record["rows"] if row.get("attribute")]
+    usual = max(set(tops), key=lambda name: (tops.count(name), name))
     r, own, fine = middle["attribute_r"], middle["frequency"], middle["untrained_frequency"]
     return _grade(
-        r >= 0.5, r >= 2 * chance,
+        r >= 0.5**0.5, r >= 2 * chance,  # half of a map's variance
         f"The attribute that goes with a map most has |r| = {r:.2f} in the middle of "
-        f"{record['summary']['maps']} maps (by chance at most {chance:.2f}). What excites a map most is a "
-        f"texture of {own:.1f} cycles per picture; before learning of {fine:.1f}.",
+        f"{record['summary']['maps']} maps (by chance at most {chance:.2f}), most often {usual}. What "
+        f"excites a map most is a texture of {own:.1f} cycles per picture; before learning of {fine:.1f}.",
         r=r, by_chance=chance, frequency=own, untrained_frequency=fine,
     )  # fmt: skip
 

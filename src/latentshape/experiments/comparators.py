@@ -128,15 +128,16 @@ def comparators(
     wanted = dict.fromkeys(check_subjects(subjects))
     folder = out / ("quick" if quick else "") / "comparators"
     rows: list[dict[str, Any]] = []
-    missing: dict[str, str] = {}
     record: dict[str, Any] = {}
+    # All that is missing is known before anything is trained, and stands in every record.
+    reasons = {s: absent(SUBJECTS[s].get("data", "faces")) for s in wanted}
+    missing = {subject: why for subject, why in reasons.items() if why}
+    for subject, why in missing.items():
+        say(f"{subject} is not measured: {why}")
     for subject in wanted:
-        cells = comparator_cells(subject, quick, chief=not rows)
-        why = absent(cells[0].config.data.data)
-        if why:
-            say(f"{subject} is not measured: {why}")
-            missing[subject] = why
+        if subject in missing:
             continue
+        cells = comparator_cells(subject, quick, chief=not rows)
         done = run_cells(cells, folder, ("evaluate",), jobs=jobs)
         rows += summarise(
             subject, [(cell, row, folder / row["run"]) for cell, row in zip(cells, done)]

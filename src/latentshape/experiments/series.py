@@ -370,6 +370,10 @@ def series_markdown(record: Record) -> str:
                 f"- {name}: *{claim['status'][s]}*. {claim['why'][s]}" for name, s in named.items()
             ] + [""]
     lines += ["", "## The questions", ""]
+    made = {question["name"] for question in record["questions"]}
+    others = [name for name in STUDIES if name not in made]
+    if others:
+        lines += [f"Not made yet: `latentshape series {' '.join(others)}`.", ""]
     for question in record["questions"]:
         lines += [f"**{question['question']}** (`latentshape series {question['name']}`)", ""]
         for subject, sentences in question["answer"].items():

@@ -141,7 +141,7 @@ def _networks(bench: Bench) -> Iterator[tuple[str, int, ConvAutoencoder]]:
     device = next(bench.model.parameters()).device
     yield "untrained", 0, untrained.to(device).eval()
     for epoch, path in bench.run.snapshots().items():
-        yield f"after {epoch} epochs", epoch, load_model(bench.run, path)  # type: ignore[misc]
+        yield f"after {epoch} epoch{'s' * (epoch > 1)}", epoch, load_model(bench.run, path)  # type: ignore[misc]
     yield "trained", config.training.epochs, bench.model  # type: ignore[misc]
 
 

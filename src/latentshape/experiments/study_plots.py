@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latentshape.experiments.sweep_plots import plain_powers
 from latentshape.plots import CODES, CONTROL, ORIGIN, OTHER, figure, save, styled
 
 if TYPE_CHECKING:
@@ -67,4 +68,5 @@ def departure_lines(ax: Axes, record: dict[str, Any], name: str) -> Axes:
     values = [row[name] for row in rows] + [control["value"]]
     if min(values) > 0 and max(values) > 20 * min(values):
         ax.set_yscale("log")
+        plain_powers(ax)
     return ax

@@ -14,7 +14,7 @@ from latentshape.plots import CODES, CONTROL, ORIGIN, OTHER, figure, save, style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["panel", "save_sweep"]
+__all__ = ["distinct", "panel", "plain_powers", "save_sweep"]
 
 #: Measures of the panels, in order, and panels side by side.
 PANELS = (
@@ -111,7 +111,7 @@ def panel(ax: Axes, groups: Sequence[dict[str, Any]], name: str, fields: Sequenc
     ]
     if min(values) > 0 and max(values) > WIDE * min(values):
         ax.set_yscale("log")
-        _plain_powers(ax)
+        plain_powers(ax)
     if numeric:
         places = sorted({x for points in lines.values() for x, _ in points})
         if len(places) > 2 and places[0] > 0 and places[-1] >= 8 * places[0]:
@@ -119,7 +119,8 @@ def panel(ax: Axes, groups: Sequence[dict[str, Any]], name: str, fields: Sequenc
         ax.set_xticks(places, [f"{x:g}" for x in places])
         ax.minorticks_off() if ax.get_xscale() == "log" else None
     else:
-        ax.set_xticks(range(len(xs)), xs, rotation=0 if max(map(len, xs)) < 9 else 20)
+        shown = distinct(xs)
+        ax.set_xticks(range(len(xs)), shown, rotation=0 if max(map(len, shown)) < 9 else 20)
         ax.set_xlim(-0.5, len(xs) - 0.5)
     ax.set_xlabel(x_field.replace("_", " "))
     note = f" (dashed: {beside})" if beside not in ("", "control") else ""
@@ -127,7 +128,20 @@ def panel(ax: Axes, groups: Sequence[dict[str, Any]], name: str, fields: Sequenc
     return ax
 
 
-def _plain_powers(ax: Axes) -> None:
+def distinct(labels: Sequence[str]) -> list[str]:
+    """Labels without what all begin with, cut where a word ends.
+
+    Example:
+        >>> distinct(["faces:n=9,law=uniform", "faces:n=9,law=heavy"]), distinct(["no", "none"])
+        (['uniform', 'heavy'], ['no', 'none'])
+    """
+    shared = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*labels))
+    common = "".join(letters[0] for letters in shared) if len(labels) > 1 else ""
+    cut = max(common.rfind(mark) for mark in ":,= ") + 1
+    return [label[cut:] for label in labels]
+
+
+def plain_powers(ax: Axes) -> None:
     """Ticks of a logarithmic axis as plain numbers, few enough to be read."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

@@ -9,6 +9,7 @@ import pytest
 from latentshape import sampling_plots
 from latentshape.cli import main
 from latentshape.errors import InputError
+from latentshape.evaluation import scorecard
 from latentshape.experiments import EXPERIMENTS, bench, run_series, sampling
 from latentshape.experiments.bench import QUICK, Bench
 from latentshape.files import write_json
@@ -175,3 +176,17 @@ def test_a_run_without_codes_says_what_to_do(copy, capsys):
     copy.codes_path.rename(copy.path / "elsewhere")
     assert main(["series", "cubes", "--run", str(copy.path)]) == 2
     assert "latentshape encode" in said(capsys)
+
+
+def test_faces_are_looked_for_in_the_first_pictures_of_a_draw_alone(copy, monkeypatch):
+    judge = bench.Bench(copy).judge
+    judge.detector, judge.no_faces = object(), None
+    monkeypatch.setattr(scorecard, "FACES", 5)
+    monkeypatch.setattr(
+        scorecard, "finds_face", lambda pixels, detector: pixels.mean((1, 2, 3)) > 9
+    )
+    dark = np.zeros((4, 32, 32, 3), np.uint8)
+    seen = judge.look([dark, dark + 90], faces=True)
+    assert seen.faces.tolist() == [False] * 4 + [True]
+    assert seen.n == 8
+    assert judge.face_rate(seen)["n"] == 5

@@ -358,7 +358,7 @@ def test_learning(untrained, trained, expected):
         {"network": network, "layer": layer, "variance_ratio": ratio, "least_gaussian": 0.1}
         for network, layer, ratio in (
             ("–", "pixels", 30.0), ("untrained", "block 1", 9.0), ("untrained", "code", untrained),
-            ("after 1 epochs", "code", 7.0), ("trained", "code", trained),
+            ("after 1 epoch", "code", 7.0), ("trained", "code", trained),
         )
     ]  # fmt: skip
     assert status("learning-makes-it", known(layers=rows)) == expected

@@ -178,7 +178,7 @@ def test_every_state_of_the_network_has_every_layer_and_pixels_stand_once(copy, 
     record = layers(Bench(copy))
     rows = record["rows"]
     names = ["block 1", "block 2", "code"]
-    states = {"untrained": 0, "after 1 epochs": 1, "trained": config.training.epochs}
+    states = {"untrained": 0, "after 1 epoch": 1, "trained": config.training.epochs}
     assert [(row["network"], row["layer"]) for row in rows] == [
         ("–", "pixels"), *((state, name) for state in states for name in names)
     ]  # fmt: skip
@@ -190,7 +190,7 @@ def test_every_state_of_the_network_has_every_layer_and_pixels_stand_once(copy, 
         assert set(MEASURES) <= set(row)
     # The snapshot holds the final weights here: its numbers are those of the trained network.
     of = {state: [row for row in rows if row["network"] == state] for state in states}
-    for one, other in zip(of["after 1 epochs"], of["trained"]):
+    for one, other in zip(of["after 1 epoch"], of["trained"]):
         assert [one[name] for name in MEASURES] == [other[name] for name in MEASURES]
     # And the untrained network is that of the run's own seed before the first step.
     chosen = open_data(config, copy)
@@ -216,7 +216,7 @@ def test_a_line_goes_through_every_layer_at_the_very_values():
     rows = [{"network": "–", "epoch": 0, "layer": "pixels", "depth": 0, "variance_ratio": 3.0}]
     rows += [
         {"network": state, "epoch": e, "layer": name, "depth": depth, "variance_ratio": e + depth + 1.0}
-        for state, e in (("untrained", 0), ("after 1 epochs", 1), ("trained", 2))
+        for state, e in (("untrained", 0), ("after 1 epoch", 1), ("trained", 2))
         for depth, name in ((1, "block 1"), (2, "code"))
     ]  # fmt: skip
     rows.append(
@@ -226,9 +226,9 @@ def test_a_line_goes_through_every_layer_at_the_very_values():
     _, axes = figure()
     ax = departure_lines(axes[0, 0], record, "variance_ratio")
     lines = {line.get_label(): line for line in ax.lines}
-    for state, e in (("untrained", 0), ("after 1 epochs", 1), ("trained", 2)):
+    for state, e in (("untrained", 0), ("after 1 epoch", 1), ("trained", 2)):
         assert lines[state].get_xydata().tolist() == [[0, 3.0], [1, e + 2.0], [2, e + 3.0]]
-    assert len({lines[s].get_color() for s in ("untrained", "after 1 epochs", "trained")}) == 3
+    assert len({lines[s].get_color() for s in ("untrained", "after 1 epoch", "trained")}) == 3
     assert set(lines["Gaussian control"].get_ydata()) == {1.0}
     assert [label.get_text() for label in ax.get_xticklabels()] == ["pixels", "1", "code"]
     assert set(PANELS) == set(MEASURES)

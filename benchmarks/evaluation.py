@@ -11,7 +11,7 @@ over.
     python benchmarks/evaluation.py --only scorecard --run runs/faces
 
 The scorecard is that of ten samplers, five draws each, on a decoder that was never trained (it costs the
-same), or on a run's own. Its goal is 10 minutes at n = 10,000 and 64 px on two cores.
+same), or on a run's own, at the precision that a run here would have. Its goal is 10 minutes at n = 10,000 and 64 px on two cores.
 """
 
 from __future__ import annotations
@@ -156,6 +156,8 @@ def distances(args: argparse.Namespace) -> Iterator[tuple[str, str, list[Way]]]:
 
 def scorecard(args: argparse.Namespace) -> None:
     """The scorecard of ten samplers: wall time and peak memory."""
+    import torch
+
     from latentshape.codes import Codes, encode_pixels, load_codes
     from latentshape.config import EvaluationConfig, make_config
     from latentshape.data import SPLITS, Dataset
@@ -164,11 +166,13 @@ def scorecard(args: argparse.Namespace) -> None:
     from latentshape.pipeline import open_data
     from latentshape.runs import RunFolder
     from latentshape.samplers import make_sampler
+    from latentshape.training import _pick_precision
 
     if args.run:
         run = RunFolder.open(args.run)
         dataset, model = open_data(run.config(), run), load_model(run)
         train, held_out, test = (load_codes(run, split) for split in SPLITS)
+        precision = run.stages()["encode"]["precision"]
     else:
         n = args.n
         split = np.repeat([0, 1, 2], [args.training, n, n]).astype(np.int8)
@@ -180,9 +184,10 @@ def scorecard(args: argparse.Namespace) -> None:
         ids = np.array([str(i) for i in range(len(split))])
         dataset = Dataset("faces", "faces", pixels, ids, split, None, (), "benchmark")
         model = build_model(make_config())
+        precision = _pick_precision(make_config(), torch.device("cpu"), dataset)
         train, held_out, test = (
             Codes(
-                np.concatenate([*encode_pixels(model, pixels, dataset.indices(s), "fp32")]),
+                np.concatenate([*encode_pixels(model, pixels, dataset.indices(s), precision)]),
                 ids[dataset.indices(s)],
                 s,
             )
@@ -191,14 +196,15 @@ def scorecard(args: argparse.Namespace) -> None:
     samplers = {name: make_sampler(name).fit(train.z) for name in TEN}
     began = time.perf_counter()
     card = score(
-        model, dataset, samplers, held_out, test, EvaluationConfig(n=args.n), train=train.z
-    )
+        model, dataset, samplers, held_out, test, EvaluationConfig(n=args.n), train=train.z,
+        precision=precision,
+    )  # fmt: skip
     seconds = time.perf_counter() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     goal = f", goal {clock(GOAL_SECONDS)}" if card["n"] == 10_000 else ""
     print(
         f"\nscorecard of {len(TEN)} samplers, n = {card['n']:,}, {card['draws']} draws, "
-        f"{', '.join(card['features'])}: {clock(seconds)}{goal}; {os.cpu_count()} cores; peak of the "
+        f"{precision}, {', '.join(card['features'])}: {clock(seconds)}{goal}; {os.cpu_count()} cores; peak of the "
         f"process {peak:,.0f} MiB"
     )
 

@@ -25,10 +25,12 @@ measured in random-conv features.
 Protocol. References are test images, or their reconstructions; nothing is judged on what it was fitted
 on. Every row is judged on the same number of pictures n, in several independent draws: a fresh draw of
 codes for samplers, a subsample without replacement for images (such subsamples overlap, so the spread of
-an image row is that of the subsampling alone, and nothing at all where the split has no more than n);
-value, low and high are the mean, least and greatest over the draws. No bootstrap: resampled pictures are
+an image row is that of the subsampling alone; where the split has no more than n there is one, and no
+spread); value, low and high are the mean, least and greatest over the draws. No bootstrap: resampled pictures are
 copies of one another, which neither a distance of neighbours nor a Fréchet distance survives. The face
-rate is of the first draw (its first 2,000 pictures at most), with Wilson's 95 % interval.
+rate is of the first draw (its first 2,000 pictures at most), with Wilson's 95 % interval. All pictures are
+decoded at the precision of the run's codes: bf16 moves a pixel by 0.2 of 256 grey levels on average, alike
+in all rows.
 
 A draw is decoded once, in blocks, and every feature is taken of the same block; of a draw only its features
 are held, (n, d) in single precision, and never a matrix (n, n).
@@ -256,7 +258,8 @@ class Judge:
             train: Training codes (n, d), where radii are to be measured.
             config: Which feature spaces, with which files of weights; None: those that need only
                 training images.
-            precision: Of the networks that give features, ``fp32`` or ``bf16``.
+            precision: At which pictures are decoded and go through the networks that give features,
+                ``fp32`` or ``bf16``.
 
         Raises:
             InputError: The codes are of other images than the dataset's, or a feature space or file
@@ -289,7 +292,7 @@ class Judge:
             missing,
         )
         judge.real = Reference(judge.look(_stored(dataset.pixels, reference[chosen])))
-        judge.reconstructions = Reference(judge.look(_decoded(model, test.z[chosen])))
+        judge.reconstructions = Reference(judge.look(_decoded(model, test.z[chosen], precision)))
         return judge
 
     def look(self, blocks: Iterable[np.ndarray], faces: bool = False) -> Seen:
@@ -306,7 +309,12 @@ class Judge:
             looked = sum(map(len, found))
             if faces and looked < FACES and self.detector is not None and self.no_faces is None:
                 found.append(finds_face(pixels[: FACES - looked], self.detector))
-            for name, features in self._features(pixels):
+            block: dict[str, list[np.ndarray]] = {space.name: [] for space in self.spaces}
+            for name, batch in self._features(pixels):
+                block[name].append(batch)
+            # After all networks, and not in turn with them: their threads are not NumPy's.
+            for name, batches in block.items():
+                features = np.concatenate(batches)
                 if not np.isfinite(features).all():
                     raise InputError(
                         f"The features {name!r} of these pictures are not all finite numbers: the "
@@ -459,10 +467,10 @@ def _stored(pixels: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
         yield pixels[rows[start : start + BLOCK]]
 
 
-def _decoded(model: Autoencoder, z: np.ndarray) -> Iterator[np.ndarray]:
+def _decoded(model: Autoencoder, z: np.ndarray, precision: str = "fp32") -> Iterator[np.ndarray]:
     """Decoded codes in blocks."""
     for start in range(0, len(z), BLOCK):
-        yield decode_pixels(model, z[start : start + BLOCK])
+        yield decode_pixels(model, z[start : start + BLOCK], precision)
 
 
 def _moments_of_codes(train: np.ndarray | None) -> Moments | str:
@@ -528,7 +536,7 @@ def score(
         refused: Samplers that could not be fitted, and why; their rows say so.
         train: Training codes (n, d), about whose centre radii are measured; without them there are
             no radii.
-        precision: Of the networks that give features: that of the run's codes.
+        precision: Of the decoder and of the networks that give features: that of the run's codes.
 
     Raises:
         InputError: The codes are of other images than the dataset's.
@@ -538,12 +546,14 @@ def score(
     real, reference = dataset.indices("validation"), dataset.indices("test")
     judge = Judge.of(model, dataset, test, min(config.n, len(real)), rng, train, config, precision)
     n = judge.n
-    subsamples = [rng.choice(len(real), n, replace=False) for _ in range(config.draws)]
+    # Where n takes the whole split, a second subsample would be the same images in another order.
+    different = config.draws if n < len(real) else 1
+    subsamples = [rng.choice(len(real), n, replace=False) for _ in range(different)]
 
     def drawn(sampler: Sampler) -> Iterator[Draw]:
         for k in range(config.draws):
             z = sampler.sample(n, seed=seed + k)
-            yield Draw(_decoded(model, z), z)
+            yield Draw(_decoded(model, z, precision), z)
 
     def scrambled(rows: np.ndarray) -> Iterator[np.ndarray]:
         for i, pixels in enumerate(_stored(dataset.pixels, rows)):
@@ -554,7 +564,7 @@ def score(
         rows["real"] = judge.row(Draw(_stored(dataset.pixels, real[s])) for s in subsamples)
         progress.update()
         held = (held_out.z[s] for s in subsamples)
-        rows["reconstruction"] = judge.row(Draw(_decoded(model, z), z) for z in held)
+        rows["reconstruction"] = judge.row(Draw(_decoded(model, z, precision), z) for z in held)
         rows["reconstruction"]["mse"] = _squared_error(model, test.z, dataset.pixels, reference)
         progress.update()
         rows["phase-scrambled"] = judge.row(Draw(scrambled(real[s])) for s in subsamples)

@@ -20,12 +20,13 @@ RANK = {
     "decoding": 3, "innermost": 3,
     "evaluation": 4,
     "innermost_plots": 5, "plots": 5, "sampling_plots": 5, "walk_plots": 5, "report": 5,
-    "pipeline": 6,
-    "experiments": 7,
+    "photos": 5, "pipeline": 6,
+    "experiments": 7, "explorer": 7,
     "cli": 8,
     "__main__": 9,
 }  # fmt: skip
-HEAVY = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "jinja2", "safetensors")
+HEAVY = ("torch", "numpy", "scipy", "sklearn", "matplotlib", "PIL", "jinja2", "safetensors",
+         "starlette", "uvicorn")  # fmt: skip
 #: The codes' rooms: they know arrays, and nothing of pictures or networks.
 NUMPY_ONLY = {
     "samplers": {"_checks", "errors", "files", "shape"},

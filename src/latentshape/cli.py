@@ -175,6 +175,14 @@ def _parser() -> _Parser:
     _add_options(sub, "the walk", "steps=12, pairs=[[1,2]], coordinates=pca, offset=4")
     verb("evaluate", "judge every sampler: scorecard.json")
     verb("report", "one self-contained report.html")
+    sub = verb("explore", "walk through the codes in a browser", run=False)
+    sub.add_argument("codes", metavar="RUN|codes.npy", type=Path, help="a run, or any (n, d) array")
+    sub.add_argument("--port", type=int, default=8765, metavar="N", help="[8765]; 0: any free one")
+    sub.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS",
+        help="where to listen [127.0.0.1: this machine only]; on another, with a token",
+    )  # fmt: skip
+    sub.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
     sub = verb("sweep", "runs over a grid of any config fields: one table, one figure", run=False)
     sub.add_argument(
         "grid", nargs="+", metavar="GRID",
@@ -375,6 +383,18 @@ def _analyze(given: argparse.Namespace) -> None:
     print(out / "shape.json")
 
 
+def _explore(given: argparse.Namespace) -> None:
+    from latentshape.explorer.app import serve
+    from latentshape.explorer.session import Session
+    from latentshape.runs import RunFolder
+
+    if given.codes.is_dir():
+        session = Session.of_run(RunFolder.open(given.codes))
+    else:
+        session = Session.of_codes(given.codes)
+    serve(session, given.host, given.port, browser=not given.no_browser)
+
+
 def _sweep(given: argparse.Namespace) -> None:
     from latentshape.experiments.cells import grid_of
     from latentshape.experiments.sweep_record import run_sweep
@@ -487,6 +507,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "run": _make,
             "train": _make,
             "analyze": _analyze,
+            "explore": _explore,
             "data": _data,
             "series": _series,
             "sweep": _sweep,

@@ -23,16 +23,19 @@ __all__ = ["decode", "decode_pixels"]
 BATCH = 128
 
 
-def decode(model: Autoencoder, z: np.ndarray, precision: str = "fp32") -> Iterator[Tensor]:
+def decode(
+    model: Autoencoder, z: np.ndarray, precision: str = "fp32", batch: int = BATCH
+) -> Iterator[Tensor]:
     """Images of codes, batch by batch.
 
     Args:
         model: Any autoencoder.
         z: Codes (n, d).
         precision: ``fp32``, or ``bf16`` where speed matters more than the last grey level of 256.
+        batch: Codes decoded together. 1 where a single one is waited for.
 
     Yields:
-        Images (at most 128, c, h, w) in [0, 1], float32, in order.
+        Images (at most ``batch``, c, h, w) in [0, 1], float32, in order.
 
     Raises:
         InputError: The codes have another dimension than the model.
@@ -45,9 +48,9 @@ def decode(model: Autoencoder, z: np.ndarray, precision: str = "fp32") -> Iterat
         )
     device = next(model.parameters()).device
     model.eval()
-    for start in range(0, len(z), BATCH):
-        block = np.zeros((BATCH, z.shape[1]), np.float32)
-        rows = z[start : start + BATCH]
+    for start in range(0, len(z), batch):
+        block = np.zeros((batch, z.shape[1]), np.float32)
+        rows = z[start : start + batch]
         block[: len(rows)] = rows
         # Left before each yield: what the caller does between two batches is not to run in it.
         with torch.inference_mode(), autocast(device, precision):
@@ -55,6 +58,8 @@ def decode(model: Autoencoder, z: np.ndarray, precision: str = "fp32") -> Iterat
         yield images
 
 
-def decode_pixels(model: Autoencoder, z: np.ndarray, precision: str = "fp32") -> np.ndarray:
+def decode_pixels(
+    model: Autoencoder, z: np.ndarray, precision: str = "fp32", batch: int = BATCH
+) -> np.ndarray:
     """Pixels (n, h, w, c) uint8 of codes (n, d) as `decode` gives them; all of them in memory."""
-    return np.concatenate([to_pixels(images) for images in decode(model, z, precision)])
+    return np.concatenate([to_pixels(images) for images in decode(model, z, precision, batch)])

@@ -174,7 +174,7 @@ def encode_run(run: RunFolder, spec: str | None = None) -> Path:
 
     model = load_model(run)
     dataset = open_data(run.config(), run, spec)
-    precision = _precision(run)
+    precision = precision_of(run)
     weights = weights_digest(run)
     if spec is not None:
         folder = run.path / f"codes-{dataset.fingerprint[:8]}"
@@ -187,7 +187,7 @@ def encode_run(run: RunFolder, spec: str | None = None) -> Path:
     return run.codes_path
 
 
-def _precision(run: RunFolder) -> str:
+def precision_of(run: RunFolder) -> str:
     """At which the model was trained, and encodes."""
     return str(run.stages().get("train", {}).get("precision", "fp32"))
 
@@ -323,7 +323,7 @@ def evaluate_run(run: RunFolder) -> dict[str, Any]:
         rebuilt = decode_pixels(model, held_out.z[:SHOWN])
         save_png(run.samples_path / "reconstruction.png", grid(rebuilt))
         card = score(model, dataset, samplers, held_out, test, config.evaluation, refused=refused,
-                     train=train.z, precision=_precision(run))  # fmt: skip
+                     train=train.z, precision=precision_of(run))  # fmt: skip
         card["novelty"] = code_novelty(samplers, train.z, held_out.z)
         write_json(run.scorecard_path, card)
         name = card["recommendation"]["value"]
@@ -534,7 +534,7 @@ def witness_of(run: RunFolder, model: Autoencoder) -> Witness:
     from latentshape.evaluation.wishes import Witness
     from latentshape.facts import Facts
 
-    network = AttributeFeatures(open_data(run.config(), run), precision=_precision(run))
+    network = AttributeFeatures(open_data(run.config(), run), precision=precision_of(run))
     held_out = [load_codes(run, split) for split in ("validation", "test")]
     known = [Facts.of(codes) for codes in held_out]
     z = np.concatenate([codes.z for codes in held_out])
@@ -642,9 +642,7 @@ def _place(run: RunFolder, model: Any, end: str) -> np.ndarray:
     """The code of one end of a walk: an image of the run by its id, a picture file, or a code file."""
     from latentshape.codes import encode_pixels, load_array, load_codes
     from latentshape.data import SPLITS
-    from latentshape.data.crops import ALIGNED_SIZE
-    from latentshape.data.pixels import as_square
-    from latentshape.images import decode_image
+    from latentshape.photos import square_of
 
     path = Path(end)
     if path.suffix == ".npy" and path.is_file():
@@ -661,21 +659,8 @@ def _place(run: RunFolder, model: Any, end: str) -> np.ndarray:
         if len(rows):
             return np.array(codes.z[rows[0]])
     if path.is_file():
-        data = run.config().data
-        try:
-            picture = decode_image(path.read_bytes(), data.channels).pixels
-        except Exception as error:  # Pillow's errors have no common base
-            raise InputError(f"{end} cannot be read as a picture: {error}.") from None
-        crop = data.crop if data.crop not in ("auto", "box") else "square"
-        aligned = picture.shape[:2] == ALIGNED_SIZE[::-1]
-        if (
-            data.crop == "auto"
-            and aligned
-            and read_record(run.dataset_path).get("kind") == "celeba"
-        ):
-            crop = "centre-140"  # what auto means for aligned pictures
-        pixels, _ = as_square(picture, data.size, data.channels, crop)
-        return next(encode_pixels(model, pixels[None], np.array([0]), _precision(run)))[0]
+        pixels = square_of(run, path.read_bytes())
+        return next(encode_pixels(model, pixels[None], np.array([0]), precision_of(run)))[0]
     example = str(load_codes(run, "test").ids[0])
     raise InputError(
         f"{end!r} is neither the id of an image of this run (such as {example!r}), nor a picture, nor a "

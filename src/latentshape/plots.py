@@ -21,15 +21,14 @@ from latentshape._checks import row_blocks
 from latentshape.files import atomic_path
 from latentshape.shape import (
     PCA,
-    MahalanobisLaw,
     Moments,
-    Whitening,
     confidence_ellipse,
     fit_gaussians,
-    mahalanobis_squared,
     number_distributions,
 )
 from latentshape.shape.control import GaussianControl
+from latentshape.shape.correlation import clustered_order
+from latentshape.shape.radius_histogram import radius_histogram
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -318,24 +317,11 @@ def _inside(blocks: Iterable[np.ndarray], place: np.ndarray, half: np.ndarray) -
 @styled
 def mahalanobis_radius(ax: Axes, z: np.ndarray, moments: Moments, origin: float) -> Axes:
     """Mahalanobis radii of the codes, of an equal-size Gaussian control, the exact law, and the origin."""
-    z = thinned(z, DRAWN)
-    radii = np.sqrt(mahalanobis_squared(z, moments))
-    control = GaussianControl(moments, len(z), seed=0)
-    whiten = Whitening(control.moments())
-    squares = [np.square(whiten(block)).sum(axis=1) for block in control.blocks()]
-    control_radii = np.sqrt(np.concatenate(squares))
-    low = min(radii.min(), control_radii.min())
-    high = max(np.quantile(radii, 0.999), control_radii.max())
-    edges = np.linspace(low, high, 90).tolist()
-    ax.hist(radii, edges, density=True, color=CODES, alpha=0.5, label="codes")
-    ax.hist(
-        control_radii, edges, density=True, histtype="step", color=CONTROL, label="Gaussian control"
-    )
-    law = MahalanobisLaw(moments.n, moments.d)
-    steps = np.linspace(low, high, 400)
-    cumulated = np.asarray(law.cdf(steps**2))
-    ax.plot((steps[1:] + steps[:-1]) / 2, np.diff(cumulated) / np.diff(steps), color=LAW,
-            linewidth=1, label="exact law of a Gaussian")  # fmt: skip
+    found = radius_histogram(thinned(z, DRAWN), moments)
+    ax.stairs(found.codes, found.edges, fill=True, color=CODES, alpha=0.5, label="codes")
+    ax.stairs(found.control, found.edges, color=CONTROL, label="Gaussian control")
+    ax.plot(found.x, found.law, color=LAW, linewidth=1, label="exact law of a Gaussian")
+    high = found.edges[-1]
     ax.set(xlabel="Mahalanobis radius", ylabel="density", title="Radius after whitening")
     if origin < high * 1.3:
         ax.axvline(origin, color=ORIGIN, linestyle=":", label="the origin")
@@ -517,13 +503,7 @@ def contours(ax: Axes, z: np.ndarray, moments: Moments, i: int, j: int) -> Axes:
 @styled
 def correlation_map(ax: Axes, r: np.ndarray) -> Axes:
     """Pearson coefficients of all pairs, components reordered so that correlated ones are neighbours."""
-    from scipy.cluster import hierarchy
-    from scipy.spatial.distance import squareform
-
-    distance = squareform(1 - np.abs(r), checks=False).clip(min=0)
-    order = hierarchy.leaves_list(
-        hierarchy.linkage(distance, "average", optimal_ordering=len(r) <= 300)
-    )
+    order = clustered_order(r)
     shown = ax.imshow(
         r[np.ix_(order, order)], cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest"
     )

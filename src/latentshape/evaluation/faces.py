@@ -26,6 +26,7 @@ __all__ = [
     "DetectorSettings",
     "calibrate",
     "detector_missing",
+    "face_box",
     "finds_face",
     "no_faces",
     "scramble_phases",
@@ -101,13 +102,43 @@ def _support(pixels: np.ndarray, settings: DetectorSettings) -> list[int]:
     side, smallest = (settings.side,) * 2, (settings.min_size,) * 2
     found = []
     for picture in pixels:
-        grey = (
-            picture[..., 0] if picture.shape[-1] == 1 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        )
-        scaled = cv2.resize(grey, side, interpolation=cv2.INTER_LINEAR)
+        scaled = cv2.resize(_grey(picture), side, interpolation=cv2.INTER_LINEAR)
         _, hits = cascade.detectMultiScale2(scaled, settings.scale_factor, 1, minSize=smallest)
         found.append(max(hits, default=0))
     return found
+
+
+def face_box(picture: np.ndarray, min_neighbours: int = 4) -> tuple[int, int, int, int] | None:
+    """Left, top, width, height of the largest face in a picture (h, w, c) uint8; None where none is found.
+
+    Raises:
+        InputError: No detector is installed.
+    """
+    why = detector_missing()
+    if why:
+        raise InputError(why)
+    import cv2
+
+    cascade = cv2.CascadeClassifier(cv2.data.haarcascades + CASCADE)  # type: ignore[attr-defined]
+    grey = _grey(picture)
+    # Small pictures are enlarged: the cascade's window is 24 pixels wide.
+    scale = max(1.0, 2 * SIDE / max(grey.shape))
+    if scale > 1:
+        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    smallest = (max(24, min(grey.shape) // 6),) * 2
+    boxes = cascade.detectMultiScale(grey, 1.1, min_neighbours, minSize=smallest)
+    if len(boxes) == 0:
+        return None
+    x, y, w, h = (round(v / scale) for v in max(boxes, key=lambda box: box[2] * box[3]))
+    return x, y, w, h
+
+
+def _grey(picture: np.ndarray) -> np.ndarray:
+    import cv2
+
+    if picture.shape[-1] == 1:
+        return picture[..., 0]
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
 
 
 def finds_face(pixels: np.ndarray, settings: DetectorSettings) -> np.ndarray:

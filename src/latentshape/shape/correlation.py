@@ -13,6 +13,7 @@ themselves. Of n codes with *independent* components r would not be zero either:
 __all__ = [
     "THRESHOLDS",
     "Pair",
+    "clustered_order",
     "correlation_counts",
     "independent_counts",
     "sampling_error",
@@ -120,6 +121,26 @@ def subsample_error(z: Any, r: np.ndarray, n: int = 5_000, seed: int = 0) -> dic
         "rms_error": float(np.sqrt(np.square(error).mean())),
         "expected_error": float(sampling_error(0.0, n)),
     }
+
+
+def clustered_order(r: np.ndarray) -> np.ndarray:
+    """Components reordered so that strongly correlated ones are neighbours, shape (d,).
+
+    Average linkage of the distances 1 - |r|.
+
+    Example:
+        >>> r = np.array([[1.0, 0.0, 0.9], [0.0, 1.0, 0.1], [0.9, 0.1, 1.0]])
+        >>> clustered_order(r).tolist() in ([1, 0, 2], [0, 2, 1], [1, 2, 0], [2, 0, 1])
+        True
+    """
+    from scipy.cluster import hierarchy
+    from scipy.spatial.distance import squareform
+
+    if len(r) < 3:
+        return np.arange(len(r))
+    distance = squareform(1 - np.abs(r), checks=False).clip(min=0)
+    linkage = hierarchy.linkage(distance, "average", optimal_ordering=len(r) <= 300)
+    return hierarchy.leaves_list(linkage)
 
 
 def upper(r: np.ndarray) -> np.ndarray:

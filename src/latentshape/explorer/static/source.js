@@ -273,6 +273,14 @@ export class Source {
   }
 
   /**
+   * @param {Float32Array} codes (m, d)
+   * @returns {Promise<Float32Array>} (m,) their Mahalanobis radii
+   */
+  async radii(codes) {
+    return floats(await (await this.post("radii", {}, codes)).arrayBuffer());
+  }
+
+  /**
    * @param {Blob} photo as it came: JPEG, PNG, ...
    * @param {string} crop
    * @returns {Promise<{ref: string, original: string}>} the code and a data: URL of the square that was encoded

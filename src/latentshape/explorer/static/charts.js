@@ -7,7 +7,7 @@
  * page's CSS variables (canvas), so that light and dark need no code here.
  */
 
-const SVG = "http://www.w3.org/2000/svg";
+import { make, makeSVG } from "./dom.js";
 
 /** @typedef {{low: number, high: number, label: string, ticks?: number[], format?: (value: number) => string}} Axis */
 /** @typedef {{left: number, right: number, top: number, bottom: number}} Box pixels */
@@ -18,45 +18,6 @@ const SVG = "http://www.w3.org/2000/svg";
  * @property {(value: number) => number} x pixels from the left of a value
  * @property {(value: number) => number} y pixels from the top of a value
  */
-
-/**
- * An HTML element.
- * @param {string} tag
- * @param {Record<string, any>} [attributes] `class`, `text`, ARIA and others; functions are listeners (`click`), true and
- *   false are attributes that are there or not
- * @param {...(Node | string | null | undefined | false)} children
- * @returns {any}
- */
-export function html(tag, attributes = {}, ...children) {
-  return fill(document.createElement(tag), attributes, children);
-}
-
-/**
- * An SVG element; arguments as of `html`.
- * @param {string} tag
- * @param {Record<string, any>} [attributes]
- * @param {...(Node | string | null | undefined | false)} children
- * @returns {any}
- */
-export function svg(tag, attributes = {}, ...children) {
-  return fill(document.createElementNS(SVG, tag), attributes, children);
-}
-
-/**
- * @param {any} element
- * @param {Record<string, any>} attributes
- * @param {(Node | string | null | undefined | false)[]} children
- */
-function fill(element, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "text") element.textContent = value;
-    else if (typeof value === "function") element.addEventListener(name, value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, String(value));
-  }
-  for (const child of children) if (child !== null && child !== undefined && child !== false) element.append(child);
-  return element;
-}
 
 /**
  * A number for people: so many decimals, thousands apart, a true minus sign.
@@ -145,10 +106,7 @@ let clips = 0;
  * @returns {Frame & {svg: SVGElement}}
  */
 export function frame({ width, height, x, y, label, margin = {}, small = false }) {
-  const root = svg("svg", {
-    width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label,
-    class: small ? "chart small" : "chart",
-  });
+  const root = makeSVG("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: small ? "chart small" : "chart" });
   return { svg: root, ...addFrame(root, { width, height, x, y, margin, small }) };
 }
 
@@ -174,24 +132,24 @@ export function addFrame(root, { width, height, x, y, margin = {}, small = false
   const px = (/** @type {number} */ v) => box.left + ((v - x.low) / (x.high - x.low || 1)) * (box.right - box.left);
   const py = (/** @type {number} */ v) => box.bottom - ((v - y.low) / (y.high - y.low || 1)) * (box.bottom - box.top);
   const clip = `chart-clip-${++clips}`;
-  const grid = svg("g", { class: "axes", "aria-hidden": "true" });
+  const grid = makeSVG("g", { class: "axes", "aria-hidden": "true" });
   yTicks.forEach((tick, k) => {
-    grid.append(svg("line", { class: "grid", x1: box.left, x2: box.right, y1: py(tick), y2: py(tick) }));
-    grid.append(svg("text", { x: box.left - 7, y: py(tick), dy: "0.32em", "text-anchor": "end", text: yText[k] }));
+    grid.append(makeSVG("line", { class: "grid", x1: box.left, x2: box.right, y1: py(tick), y2: py(tick) }));
+    grid.append(makeSVG("text", { x: box.left - 7, y: py(tick), dy: "0.32em", "text-anchor": "end" }, yText[k]));
   });
   xTicks.forEach((tick, k) => {
-    grid.append(svg("line", { class: "tick", x1: px(tick), x2: px(tick), y1: box.bottom, y2: box.bottom + 5 }));
-    grid.append(svg("text", { x: px(tick), y: box.bottom + (small ? 16 : 19), "text-anchor": "middle", text: xText[k] }));
+    grid.append(makeSVG("line", { class: "tick", x1: px(tick), x2: px(tick), y1: box.bottom, y2: box.bottom + 5 }));
+    grid.append(makeSVG("text", { x: px(tick), y: box.bottom + (small ? 16 : 19), "text-anchor": "middle" }, xText[k]));
   });
-  grid.append(svg("line", { class: "base", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }));
-  if (y.label) grid.append(svg("text", { class: "name", x: 2, y: box.top - 12, text: y.label }));
+  grid.append(makeSVG("line", { class: "base", x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom }));
+  if (y.label) grid.append(makeSVG("text", { class: "name", x: 2, y: box.top - 12 }, y.label));
   if (x.label) {
     const middle = (box.left + box.right) / 2;
-    grid.append(svg("text", { class: "name", x: middle, y: box.bottom + 37, "text-anchor": "middle", text: x.label }));
+    grid.append(makeSVG("text", { class: "name", x: middle, y: box.bottom + 37, "text-anchor": "middle" }, x.label));
   }
-  const plot = svg("g", { "clip-path": `url(#${clip})` });
+  const plot = makeSVG("g", { "clip-path": `url(#${clip})` });
   const inside = { x: box.left, y: box.top - 1, width: Math.max(0, box.right - box.left), height: box.bottom - box.top + 2 };
-  root.append(svg("clipPath", { id: clip }, svg("rect", inside)), grid, plot);
+  root.append(makeSVG("clipPath", { id: clip }, makeSVG("rect", inside)), grid, plot);
   return { plot, box, x: px, y: py };
 }
 
@@ -207,7 +165,7 @@ export function addSteps(into, edges, heights, name) {
   heights.forEach((height, k) => {
     path += `V${into.y(height).toFixed(1)}H${into.x(edges[k + 1]).toFixed(1)}`;
   });
-  into.plot.append(svg("path", { class: name, d: `${path}V${into.y(0).toFixed(1)}` }));
+  into.plot.append(makeSVG("path", { class: name, d: `${path}V${into.y(0).toFixed(1)}` }));
 }
 
 /**
@@ -224,7 +182,7 @@ export function addLine(into, xs, ys, name) {
     path += `${down ? "L" : "M"}${into.x(xs[k]).toFixed(1)} ${into.y(ys[k]).toFixed(1)}`;
     down = true;
   }
-  into.plot.append(svg("path", { class: name, d: path }));
+  into.plot.append(makeSVG("path", { class: name, d: path }));
 }
 
 /**
@@ -236,7 +194,7 @@ export function addLine(into, xs, ys, name) {
  */
 export function addBand(into, low, high, name) {
   const { left, right } = into.box, top = into.y(high);
-  into.plot.append(svg("rect", { class: name, x: left, y: top, width: right - left, height: Math.max(0, into.y(low) - top) }));
+  into.plot.append(makeSVG("rect", { class: name, x: left, y: top, width: right - left, height: Math.max(0, into.y(low) - top) }));
 }
 
 /**
@@ -248,12 +206,10 @@ export function addBand(into, low, high, name) {
  */
 export function addRule(into, at, name, words) {
   const place = into.x(at), { left, right, top, bottom } = into.box;
-  into.plot.append(svg("line", { class: name, x1: place, x2: place, y1: top, y2: bottom }));
+  into.plot.append(makeSVG("line", { class: name, x1: place, x2: place, y1: top, y2: bottom }));
   if (!words) return;
   const turned = place > (left + right) / 2;
-  into.plot.append(svg("text", {
-    class: `${name} words`, x: place + (turned ? -6 : 6), y: top + 12, "text-anchor": turned ? "end" : "start", text: words,
-  }));
+  into.plot.append(makeSVG("text", { class: `${name} words`, x: place + (turned ? -6 : 6), y: top + 12, "text-anchor": turned ? "end" : "start" }, words));
 }
 
 /**
@@ -262,12 +218,11 @@ export function addRule(into, at, name, words) {
  * @returns {HTMLElement}
  */
 export function key(marks) {
-  return html("ul", { class: "chart-key" }, ...marks.map(({ name, kind, words }) => html("li", {},
-    svg("svg", { width: 26, height: 12, "aria-hidden": "true", class: "chart" },
+  return make("ul", { class: "chart-key" }, ...marks.map(({ name, kind, words }) => make("li", {},
+    makeSVG("svg", { width: 26, height: 12, "aria-hidden": "true", class: "chart" },
       kind === "area" || kind === "band"
-        ? svg("rect", { class: name, x: 1, y: 1, width: 24, height: 10 })
-        : svg("line", { class: name, x1: kind === "rule" ? 13 : 1, x2: kind === "rule" ? 13 : 25,
-          y1: kind === "rule" ? 0 : 6, y2: kind === "rule" ? 12 : 6 })),
+        ? makeSVG("rect", { class: name, x: 1, y: 1, width: 24, height: 10 })
+        : makeSVG("line", { class: name, x1: kind === "rule" ? 13 : 1, x2: kind === "rule" ? 13 : 25, y1: kind === "rule" ? 0 : 6, y2: kind === "rule" ? 12 : 6 })),
     words)));
 }
 
@@ -280,14 +235,14 @@ export function key(marks) {
  * @returns {HTMLElement}
  */
 export function numbersTable(caption, columns, rows, summary = "The numbers as a table") {
-  const made = html("details", { class: "numbers", toggle: () => {
+  const made = make("details", { class: "numbers", ontoggle: () => {
     if (!made.open || made.querySelector("table")) return;
-    made.append(html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, html("table", {},
-      html("caption", { text: caption }),
-      html("thead", {}, html("tr", {}, ...columns.map((c) => html("th", { scope: "col", text: c })))),
-      html("tbody", {}, ...rows().map((row) => html("tr", {}, ...row.map((cell, k) => k
-        ? html("td", { text: cell }) : html("th", { scope: "row", text: cell }))))))));
-  } }, html("summary", { text: summary }));
+    made.append(make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, make("table", {},
+      make("caption", {}, caption),
+      make("thead", {}, make("tr", {}, ...columns.map((c) => make("th", { scope: "col" }, c)))),
+      make("tbody", {}, ...rows().map((row) => make("tr", {}, ...row.map((cell, k) => k
+        ? make("td", {}, cell) : make("th", { scope: "row" }, cell))))))));
+  } }, make("summary", {}, summary));
   return made;
 }
 
@@ -298,7 +253,7 @@ export function numbersTable(caption, columns, rows, summary = "The numbers as a
  * @returns {[number, number, number]} red, green, blue, 0 to 255
  */
 export function colourOf(element, name) {
-  const probe = html("span", { hidden: true });
+  const probe = make("span", { hidden: true });
   probe.style.color = `var(${name})`;
   element.append(probe);
   const text = getComputedStyle(probe).color;
@@ -322,13 +277,10 @@ export function colourOf(element, name) {
  * @returns {{element: HTMLElement, redraw(): void}} `redraw` when the page turns light or dark
  */
 export function matrix({ values, n, label, describe, onMove, onOpen }) {
-  const canvas = html("canvas", { width: n, height: n, "aria-hidden": "true" });
-  const lens = html("canvas", { class: "lens", width: 220, height: 220, "aria-hidden": "true" });
-  const cursor = html("div", { class: "cell-cursor", hidden: true });
-  const map = html("div", {
-    class: "matrix-map", tabindex: "0", role: "application", "aria-roledescription": "matrix",
-    "aria-label": `${label} Arrow keys move the cell, with Shift by ten; Home goes to the strongest pair; Enter opens its plane.`,
-  }, canvas, cursor);
+  const canvas = make("canvas", { width: n, height: n, "aria-hidden": "true" });
+  const lens = make("canvas", { class: "lens", width: 220, height: 220, "aria-hidden": "true" });
+  const cursor = make("div", { class: "cell-cursor", hidden: true });
+  const map = make("div", { class: "matrix-map", tabindex: "0", role: "application", "aria-roledescription": "matrix", "aria-label": `${label} Arrow keys move the cell, with Shift by ten; Home goes to the strongest pair; Enter opens its plane.` }, canvas, cursor);
   let row = 0, column = Math.min(1, n - 1);
   const [strongRow, strongColumn] = strongest(values, n);
 
@@ -406,7 +358,7 @@ export function matrix({ values, n, label, describe, onMove, onOpen }) {
   new ResizeObserver(() => { if (!cursor.hidden) place(); }).observe(map);
   // Colours can be read once the element is in the page.
   requestAnimationFrame(() => { draw(); move(strongRow, strongColumn, false); });
-  return { element: html("div", { class: "matrix" }, map, lens), redraw: draw };
+  return { element: make("div", { class: "matrix" }, map, lens), redraw: draw };
 }
 
 /**

@@ -67,14 +67,12 @@ export function mountShape(element, app) {
       panel("Spectrum of the principal axes", "spectrum", (body) => spectrumPanel(body, app, visible)),
     ];
     if (app.about.decodes) panels.push(panel("Scorecard of the samplers", "scorecard", (body) => scorecardPanel(body, app)));
-    const contents = html("nav", { class: "shape-contents", "aria-label": "Figures of the shape view" },
-      ...panels.map(({ section, title, short: word }) => html("button", {
-        type: "button", text: word, title, click: () => {
+    const contents = make("nav", { class: "shape-contents", "aria-label": "Figures of the shape view" },
+      ...panels.map(({ section, title, short: word }) => make("button", { type: "button", title, onclick: () => {
           const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
           section.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
           section.querySelector("h2").focus({ preventScroll: true });
-        },
-      })));
+        } }, word)));
     element.classList.add("shape-view");
     element.replaceChildren(contents, ...panels.map(({ section }) => section));
     for (const { load } of panels) load(app);
@@ -95,15 +93,15 @@ export function mountShape(element, app) {
  * @param {(body: HTMLElement) => Promise<void>} content
  */
 function panel(title, short, content) {
-  const body = html("div", { class: "panel-body" }, html("p", { class: "waiting", text: "Loading …" }));
+  const body = make("div", { class: "panel-body" }, make("p", { class: "waiting" }, "Loading …"));
   const name = `shape-${short}`;
-  const section = html("section", { class: "panel", "data-panel": short, "aria-labelledby": name, "aria-busy": "true" },
-    html("h2", { id: name, tabindex: "-1", text: title }), body);
+  const section = make("section", { class: "panel", "data-panel": short, "aria-labelledby": name, "aria-busy": "true" },
+    make("h2", { id: name, tabindex: "-1" }, title), body);
   const load = async (/** @type {any} */ app) => {
     try {
       await content(body);
     } catch (error) {
-      body.replaceChildren(html("p", { class: "problem", text: error instanceof Error ? error.message : String(error) }));
+      body.replaceChildren(make("p", { class: "problem" }, error instanceof Error ? error.message : String(error)));
       app.complain(error);
     }
     section.removeAttribute("aria-busy");
@@ -141,25 +139,25 @@ const MEASURING = "The codes are being measured, which takes from seconds to min
 
 /** @param {HTMLElement} body @param {any} app @param {() => boolean} visible */
 async function short(body, app, visible) {
-  const shape = await measured(app, visible, () => body.replaceChildren(html("p", { class: "waiting", text: MEASURING })));
+  const shape = await measured(app, visible, () => body.replaceChildren(make("p", { class: "waiting" }, MEASURING)));
   const verdict = await app.source.verdict();
   body.replaceChildren(
-    html("ul", { class: "verdict" }, ...(verdict ?? []).map(answer)),
-    html("p", { class: "note", text: "A departure counts when it is more than chance and more than a stated tolerance. "
-      + "Of many codes every test rejects; the effect beside its control, an equal-size draw from the fitted Gaussian, is the answer." }),
+    make("ul", { class: "verdict" }, ...(verdict ?? []).map(answer)),
+    make("p", { class: "note" }, "A departure counts when it is more than chance and more than a stated tolerance. "
+      + "Of many codes every test rejects; the effect beside its control, an equal-size draw from the fitted Gaussian, is the answer."),
     facts(shape),
-    html("div", { class: "pair-of-tables" }, coverageTable(shape), correlationTable(shape)),
-    shape.normality ? normalityTable(shape.normality) : null,
+    make("div", { class: "pair-of-tables" }, ...coverageTable(shape), ...correlationTable(shape)),
+    ...(shape.normality ? [normalityTable(shape.normality)] : []),
   );
 }
 
 /** @param {{question: string, value: boolean | number | string | null, why: string}} entry */
 function answer({ question, value, why }) {
   const words = value === null ? "undecided" : value === true ? "yes" : value === false ? "no" : String(value);
-  return html("li", { class: `answer ${value === true ? "yes" : value === false ? "no" : "other"}` },
-    html("span", { class: "question", text: QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (question)] ?? question }),
-    html("b", { text: words }),
-    html("span", { class: "why", text: why }));
+  return make("li", { class: `answer ${value === true ? "yes" : value === false ? "no" : "other"}` },
+    make("span", { class: "question" }, QUESTIONS[/** @type {keyof typeof QUESTIONS} */ (question)] ?? question),
+    make("b", {}, words),
+    make("span", { class: "why" }, why));
 }
 
 /** @param {any} shape */
@@ -167,8 +165,8 @@ function facts(shape) {
   const { centre, mahalanobis: m, pca, component_summary: summary } = shape;
   const cards = [];
   const card = (/** @type {string} */ value, /** @type {string} */ words, /** @type {string} */ control = "") =>
-    cards.push(html("li", {}, html("b", { text: value }), html("span", { text: words }),
-      control ? html("small", { text: control }) : null));
+    cards.push(make("li", {}, make("b", {}, value), make("span", {}, words),
+      ...(control ? [make("small", {}, control)] : [])));
   card(number(shape.n, 0), `training codes of ${number(shape.d, 0)} components`);
   if (centre?.offset_sigma != null) {
     card(`${number(centre.offset_sigma, 1)} σ`, `from the mean to the origin; √d = ${number(centre.sqrt_d, 1)}`,
@@ -189,39 +187,39 @@ function facts(shape) {
       summary.dominant_share_of_offset == null ? ""
         : `with ${percent(summary.dominant_share_of_offset, 0)} of the squared distance between mean and origin`);
   }
-  return html("ul", { class: "facts" }, ...cards);
+  return make("ul", { class: "facts" }, ...cards);
 }
 
 /** @param {any} shape */
 function coverageTable(shape) {
   const coverage = shape.ellipses?.coverage;
-  if (!coverage) return null;
+  if (!coverage) return [];
   const rows = coverage.filter((/** @type {any} */ c) => LEVELS.includes(c.sigma));
-  return small("Codes inside the ellipses of pairs of components", ["ellipse", "observed", "expected", "control"],
+  return [small("Codes inside the ellipses of pairs of components", ["ellipse", "observed", "expected", "control"],
     rows.map((/** @type {any} */ c) =>
       [`${c.sigma} σ`, percent(c.observed, 2), percent(c.expected, 2), percent(c.control, 2)]),
-    `Means over ${number(shape.ellipses.n_pairs, 0)} pairs; expected of a Gaussian: 1 − exp(−k²/2).`);
+    `Means over ${number(shape.ellipses.n_pairs, 0)} pairs; expected of a Gaussian: 1 − exp(−k²/2).`)];
 }
 
 /** @param {any} shape */
 function correlationTable(shape) {
   const counts = shape.correlation?.counts;
-  if (!counts) return null;
+  if (!counts) return [];
   const { control, independent, n_pairs: pairs } = shape.correlation;
-  return small("Pairs of components with |r| above a threshold", ["|r| above", "pairs", "share", "control", "if independent"],
+  return [small("Pairs of components with |r| above a threshold", ["|r| above", "pairs", "share", "control", "if independent"],
     THRESHOLDS.filter((t) => t in counts).map((t) => [t, number(counts[t], 0), percent(counts[t] / pairs),
       number(control?.counts?.[t], 0), independent?.[t] == null ? "–" : number(independent[t], 0)]),
-    `Of ${number(pairs, 0)} pairs. The control has the measured covariance: it shows the sampling error alone.`);
+    `Of ${number(pairs, 0)} pairs. The control has the measured covariance: it shows the sampling error alone.`)];
 }
 
 /** @param {string} caption @param {string[]} columns @param {string[][]} rows @param {string} note */
 function small(caption, columns, rows, note) {
-  return html("div", {}, html("div", { class: "scroll" }, html("table", {},
-    html("caption", { text: caption }),
-    html("thead", {}, html("tr", {}, ...columns.map((c) => html("th", { scope: "col", text: c })))),
-    html("tbody", {}, ...rows.map((row) => html("tr", {}, ...row.map((cell, k) => k
-      ? html("td", { text: cell }) : html("th", { scope: "row", text: cell }))))))),
-  html("p", { class: "note", text: note }));
+  return make("div", {}, make("div", { class: "scroll" }, make("table", {},
+    make("caption", {}, caption),
+    make("thead", {}, make("tr", {}, ...columns.map((c) => make("th", { scope: "col" }, c)))),
+    make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell, k) => k
+      ? make("td", {}, cell) : make("th", { scope: "row" }, cell))))))),
+  make("p", { class: "note" }, note));
 }
 
 /** @param {Record<string, any>} normality */
@@ -254,7 +252,7 @@ async function radiusPanel(body, app) {
     + `The squared radius has ${number(ratio, 2)} times a Gaussian’s variance: it is `
     + `${ratio > 1.5 ? "far more spread than a Gaussian’s, which ellipses of 2 σ do not show"
       : ratio > 1.1 ? "more spread than a Gaussian’s" : ratio < 0.9 ? "less spread than a Gaussian’s" : "spread about as a Gaussian’s"}.`;
-  const canvas = html("div", { class: "chart-place" });
+  const canvas = make("div", { class: "chart-place" });
   body.replaceChildren(
     key([
       { name: "codes-area", kind: "area", words: "codes" },
@@ -262,7 +260,7 @@ async function radiusPanel(body, app) {
       { name: "law-line", kind: "line", words: found.name },
       { name: "origin-rule", kind: "rule", words: "origin" },
     ]),
-    html("figure", {}, canvas, html("figcaption", { text: sentence })),
+    make("figure", {}, canvas, make("figcaption", {}, sentence)),
     numbersTable("Densities of the Mahalanobis radius", ["radius from", "to", "codes", "control"],
       () => observed.map((/** @type {number} */ v, /** @type {number} */ k) =>
         [number(edges[k], 2), number(edges[k + 1], 2), number(v, 4), number(control[k], 4)])),
@@ -277,8 +275,7 @@ async function radiusPanel(body, app) {
     addSteps(made, edges, control, "control-line");
     addLine(made, law.x, law.y, "law-line");
     if (near) addRule(made, origin, "origin-rule", `origin, ${number(origin, 1)}`);
-    else made.plot.append(svg("text", { class: "origin-rule words", x: made.box.right - 6, y: made.box.top + 12,
-      "text-anchor": "end", text: `origin at ${number(origin, 1)} →` }));
+    else made.plot.append(makeSVG("text", { class: "origin-rule words", x: made.box.right - 6, y: made.box.top + 12, "text-anchor": "end" }, `origin at ${number(origin, 1)} →`));
     return made.svg;
   });
 }
@@ -299,13 +296,13 @@ async function componentsPanel(body, app) {
     order = app.state.s_sort === "index" ? "index" : "mean";
     page = Math.max(0, Math.min(pages - 1, Math.round(Number(app.state.s_page || 1)) - 1 || 0));
   };
-  const grid = html("div", { class: "component-grid" });
-  const where = html("span", { class: "where", role: "status" });
+  const grid = make("div", { class: "component-grid" });
+  const where = make("span", { class: "where", role: "status" });
   const step = (/** @type {number} */ by) => { page = (page + by + pages) % pages; remember(); show(); };
-  const sort = html("select", { change: () => { order = sort.value; page = 0; remember(); show(); } },
-    html("option", { value: "mean", text: "distance of the mean from zero" }),
-    html("option", { value: "index", text: "index" }));
-  const go = html("input", { type: "number", min: 0, max: mean.length - 1, step: 1, change: () => {
+  const sort = make("select", { onchange: () => { order = sort.value; page = 0; remember(); show(); } },
+    make("option", { value: "mean" }, "distance of the mean from zero"),
+    make("option", { value: "index" }, "index"));
+  const go = make("input", { type: "number", min: 0, max: mean.length - 1, step: 1, onchange: () => {
     const j = Math.round(Number(go.value));
     if (go.value === "" || !(j >= 0 && j < mean.length)) {
       app.say(`Components are numbered 0 to ${mean.length - 1}, got ${go.value || "nothing"}.`);
@@ -326,27 +323,27 @@ async function componentsPanel(body, app) {
       grid.replaceChildren(...found.map((facts) => histogram(facts, app, facts.j === wanted)));
     } catch (error) {
       if (turn !== asked) return;
-      grid.replaceChildren(html("p", { class: "problem", text: /** @type {Error} */ (error).message }));
+      grid.replaceChildren(make("p", { class: "problem" }, /** @type {Error} */ (error).message));
       app.complain(error);
     }
     grid.removeAttribute("aria-busy");
   };
   body.replaceChildren(
-    html("div", { class: "controls" },
-      html("label", {}, "Sorted by ", sort),
-      html("span", { class: "pager" },
-        html("button", { type: "button", "aria-label": "Previous components", text: "‹", click: () => step(-1) }),
+    make("div", { class: "controls" },
+      make("label", {}, "Sorted by ", sort),
+      make("span", { class: "pager" },
+        make("button", { type: "button", "aria-label": "Previous components", onclick: () => step(-1) }, "‹"),
         where,
-        html("button", { type: "button", "aria-label": "Next components", text: "›", click: () => step(1) })),
-      html("label", {}, "Go to component ", go)),
+        make("button", { type: "button", "aria-label": "Next components", onclick: () => step(1) }, "›")),
+      make("label", {}, "Go to component ", go)),
     key([
       { name: "codes-area", kind: "area", words: "codes, in intervals of one width" },
       { name: "law-line", kind: "line", words: "least-squares Gaussian" },
       { name: "origin-rule", kind: "rule", words: "zero" },
     ]),
     grid,
-    html("p", { class: "note", text: "A click opens the plane of a component and the one it is most correlated with. hw: half-width at "
-      + "half of the maximum; R²: share of the counts’ variance that the Gaussian explains." }));
+    make("p", { class: "note" }, "A click opens the plane of a component and the one it is most correlated with. hw: half-width at "
+      + "half of the maximum; R²: share of the counts’ variance that the Gaussian explains."));
   app.onChange((/** @type {any} */ state, /** @type {Set<string>} */ changed) => {
     if (!changed.has("s_sort") && !changed.has("s_page")) return;
     const before = `${order} ${page}`;
@@ -363,17 +360,16 @@ async function componentsPanel(body, app) {
 /** @param {any} facts of api/component @param {any} app @param {boolean} focused */
 function histogram(facts, app, focused) {
   const { j, edges, counts, mean, std, fit } = facts;
-  const canvas = html("div", { class: "chart-place" });
+  const canvas = make("div", { class: "chart-place" });
   const words = `Component ${j}: mean ${number(mean)}, standard deviation ${number(std)}, half-width ${number(facts.half_width)}, `
     + `skewness ${number(facts.skewness)}, excess kurtosis ${number(facts.excess_kurtosis)}, R² of the Gaussian ${number(fit.r2, 4)}.`;
-  const made = html("button", { type: "button", class: "component", "aria-label": `${words} Open its plane.`, title: "Open its plane",
-    click: async () => {
+  const made = make("button", { type: "button", class: "component", "aria-label": `${words} Open its plane.`, title: "Open its plane", onclick: async () => {
       const partner = await partnerOf(j, app);
       app.go({ view: "plane", x: `component:${j}`, y: partner === null ? `component:${j === 0 ? 1 : 0}` : `component:${partner}` });
     } },
-  html("strong", { text: `component ${j}` }), canvas,
-  html("small", { text: `mean ${number(mean)} · σ ${number(std)} · hw ${number(facts.half_width)}` }),
-  html("small", { text: `skew ${number(facts.skewness)} · kurtosis ${number(facts.excess_kurtosis)} · R² ${number(fit.r2, 3)}` }));
+  make("strong", {}, `component ${j}`), canvas,
+  make("small", {}, `mean ${number(mean)} · σ ${number(std)} · hw ${number(facts.half_width)}`),
+  make("small", {}, `skew ${number(facts.skewness)} · kurtosis ${number(facts.excess_kurtosis)} · R² ${number(fit.r2, 3)}`));
   // The tails are long and thin: four standard deviations, and zero wherever it is, are what one wants to see.
   const low = Math.min(Math.max(edges[0], mean - 4.5 * std), 0 - 0.3 * std), high = Math.max(Math.min(edges[edges.length - 1], mean + 4.5 * std), 0.3 * std);
   const top = 1.06 * Math.max(...counts, ...fit.y);
@@ -437,14 +433,14 @@ async function correlationPanel(body, app) {
   const describe = (/** @type {number} */ row, /** @type {number} */ column) =>
     `components ${order[row]} and ${order[column]}, r = ${number(values[row * d + column], 3)}`;
   let at = [0, 0];
-  const reading = html("p", { class: "reading" });
-  const spoken = html("span", { class: "spoken", role: "status" });
-  const opener = html("button", { type: "button", text: "Open this plane", click: () => open(order[at[0]], order[at[1]]) });
+  const reading = make("p", { class: "reading" });
+  const spoken = make("span", { class: "spoken", role: "status" });
+  const opener = make("button", { type: "button", onclick: () => open(order[at[0]], order[at[1]]) }, "Open this plane");
   const made = matrix({
     values, n: d, label: `Correlation matrix of ${d} components, correlated ones beside one another.`, describe,
     onMove(row, column, chosen) {
       at = [row, column];
-      reading.replaceChildren(html("b", { text: `r = ${number(values[row * d + column], 3)}` }),
+      reading.replaceChildren(make("b", {}, `r = ${number(values[row * d + column], 3)}`),
         `components ${order[row]} and ${order[column]}`);
       opener.disabled = row === column;
       if (chosen) spoken.textContent = describe(row, column);
@@ -452,23 +448,23 @@ async function correlationPanel(body, app) {
     onOpen: (row, column) => open(order[row], order[column]),
   });
   app.onTheme(made.redraw);
-  const side = html("div", { class: "matrix-side" }, made.element.querySelector(".lens"), reading, opener, spoken,
-    html("h3", { text: "Most correlated pairs" }),
-    html("ol", { class: "pairs" }, ...strongestPairs(values, order, 8).map(({ i, j, r }) => html("li", {},
-      html("button", { type: "button", click: () => open(i, j), title: "Open this plane" },
-        html("span", { text: `${i}, ${j}` }), html("span", { text: `r = ${number(r, 3)}` }))))));
+  const side = make("div", { class: "matrix-side" }, made.element.querySelector(".lens"), reading, opener, spoken,
+    make("h3", {}, "Most correlated pairs"),
+    make("ol", { class: "pairs" }, ...strongestPairs(values, order, 8).map(({ i, j, r }) => make("li", {},
+      make("button", { type: "button", onclick: () => open(i, j), title: "Open this plane" },
+        make("span", {}, `${i}, ${j}`), make("span", {}, `r = ${number(r, 3)}`))))));
   body.replaceChildren(
-    html("div", { class: "matrix-layout" }, html("div", {}, made.element, scale()), side),
-    html("p", { class: "note", text: "Rows and columns are components, in the same order: clustered, so that correlated ones are "
-      + "neighbours. A click opens a pair’s plane; on a touch screen a tap moves the cell and the button opens it." }));
+    make("div", { class: "matrix-layout" }, make("div", {}, made.element, scale()), side),
+    make("p", { class: "note" }, "Rows and columns are components, in the same order: clustered, so that correlated ones are "
+      + "neighbours. A click opens a pair’s plane; on a touch screen a tap moves the cell and the button opens it."));
 }
 
 /** The colour scale of the matrix, with its numbers. */
 function scale() {
-  return html("div", { class: "matrix-scale", "aria-hidden": "true" },
-    html("div", { class: "bar" }),
-    html("div", { class: "scale-ticks" }, ...["−1", "−0.5", "0", "0.5", "1"].map((t) => html("span", { text: t }))),
-    html("div", { class: "scale-name", text: "correlation r" }));
+  return make("div", { class: "matrix-scale", "aria-hidden": "true" },
+    make("div", { class: "bar" }),
+    make("div", { class: "scale-ticks" }, ...["−1", "−0.5", "0", "0.5", "1"].map((t) => make("span", {}, t))),
+    make("div", { class: "scale-name" }, "correlation r"));
 }
 
 /** @param {Float32Array} values @param {number[]} order @param {number} most */
@@ -490,7 +486,7 @@ function strongestPairs(values, order, most) {
 
 /** @param {HTMLElement} body @param {any} app @param {() => boolean} visible */
 async function spectrumPanel(body, app, visible) {
-  const shape = await measured(app, visible, () => body.replaceChildren(html("p", { class: "waiting", text: MEASURING })));
+  const shape = await measured(app, visible, () => body.replaceChildren(make("p", { class: "waiting" }, MEASURING)));
   const explained = /** @type {number[]} */ (shape.pca.explained), axes = app.about.axes.pca;
   let sum = 0;
   const cumulative = explained.map((share) => (sum += share));
@@ -501,8 +497,8 @@ async function spectrumPanel(body, app, visible) {
   const words = (/** @type {number} */ k) =>
     `axis ${k + 1}: ${percent(explained[k], 2)} of the variance, the first ${k + 1} together ${percent(cumulative[k])}`;
   let at = 0;
-  const reading = html("p", { class: "reading" });
-  const canvas = html("div", { class: "chart-place spectrum", tabindex: "0", role: "slider", "aria-label":
+  const reading = make("p", { class: "reading" });
+  const canvas = make("div", { class: "chart-place spectrum", tabindex: "0", role: "slider", "aria-label":
     "Principal axis; Enter opens the plane of it and the next one", "aria-valuemin": 1, "aria-valuemax": explained.length });
   const openable = (/** @type {number} */ k) => k < axes;
   const open = (/** @type {number} */ k) => {
@@ -527,13 +523,12 @@ async function spectrumPanel(body, app, visible) {
     event.preventDefault();
   });
   body.replaceChildren(
-    html("figure", {}, canvas, reading, html("figcaption", { text: `${sentence} A click opens the plane of an axis and the next one.` })),
+    make("figure", {}, canvas, reading, make("figcaption", {}, `${sentence} A click opens the plane of an axis and the next one.`)),
     numbersTable("Principal axes", ["axis", "variance λ", "share", "cumulative"],
       () => explained.map((share, k) => [k + 1, number(shape.pca.eigenvalues[k], 3), percent(share, 2), percent(cumulative[k], 2)])));
   responsive(canvas, (width) => {
     const count = explained.length, upper = width < 560 ? 190 : 220, lower = 170;
-    const root = svg("svg", { width, height: upper + lower, viewBox: `0 0 ${width} ${upper + lower}`, class: "chart pickable", role: "img",
-      "aria-label": `Spectrum of the principal axes. ${sentence}` });
+    const root = makeSVG("svg", { width, height: upper + lower, viewBox: `0 0 ${width} ${upper + lower}`, class: "chart pickable", role: "img", "aria-label": `Spectrum of the principal axes. ${sentence}` });
     const inPercent = (/** @type {number} */ v) => `${v} %`;
     // Ticks stand under the middle of their bars; axes are counted from 1.
     const step = [1, 2, 5, 10, 20, 50, 100, 200].find((s) => count / s <= (width < 560 ? 6 : 12)) ?? 500;
@@ -544,11 +539,10 @@ async function spectrumPanel(body, app, visible) {
     const sums = addFrame(root, { width, height: lower, offset: upper, margin: { left: 56 }, x: { ...x, label: "principal axis" },
       y: { low: 0, high: 104, ticks: [0, 50, 90], label: "cumulative share", format: inPercent } });
     const gap = (shares.x(2) - shares.x(1)) > 4 ? 1 : 0;
-    const cursors = [shares, sums].map((f) => f.plot.appendChild(svg("rect", { class: "cursor", y: f.box.top, height: f.box.bottom - f.box.top })));
+    const cursors = [shares, sums].map((f) => f.plot.appendChild(makeSVG("rect", { class: "cursor", y: f.box.top, height: f.box.bottom - f.box.top })));
     explained.forEach((share, k) => {
       const left = shares.x(k + 0.5) + gap / 2, wide = Math.max(0.8, shares.x(k + 1.5) - shares.x(k + 0.5) - gap);
-      shares.plot.append(svg("rect", { class: "codes-bar", x: left, width: wide, y: shares.y(100 * share),
-        height: shares.box.bottom - shares.y(100 * share) }));
+      shares.plot.append(makeSVG("rect", { class: "codes-bar", x: left, width: wide, y: shares.y(100 * share), height: shares.box.bottom - shares.y(100 * share) }));
     });
     addLine(sums, cumulative.map((_, k) => k + 1), cumulative.map((c) => 100 * c), "codes-line");
     mark = (k) => cursors.forEach((c) => {
@@ -574,7 +568,7 @@ async function spectrumPanel(body, app, visible) {
 async function scorecardPanel(body, app) {
   const card = await app.source.scorecard();
   if (!card) {
-    body.replaceChildren(html("p", { class: "waiting", text: "No sampler was judged yet: latentshape evaluate does, and this shows what it finds." }));
+    body.replaceChildren(make("p", { class: "waiting" }, "No sampler was judged yet: latentshape evaluate does, and this shows what it finds."));
     return;
   }
   const rows = /** @type {Record<string, any>} */ (card.rows);
@@ -584,37 +578,37 @@ async function scorecardPanel(body, app) {
   samplers.sort((a, b) => gap(a) - gap(b));
   const columns = COLUMNS.filter(({ path }) => Object.values(rows).some((row) => entryAt(row, path)?.value != null));
   const best = columns.map((column) => standing(samplers, rows, column));
-  const line = (/** @type {string} */ name) => html("tr", {},
-    html("th", { scope: "row" }, app.about.samplers.includes(name)
-      ? html("button", { type: "button", class: "link", text: name, title: "Look at its pictures",
-        click: () => app.go({ view: "gallery", g_show: "samplers", g_samplers: [name, ...["gaussian", "standard-normal"].filter((s) => s !== name)].join(",") }) })
+  const line = (/** @type {string} */ name) => make("tr", {},
+    make("th", { scope: "row" }, app.about.samplers.includes(name)
+      ? make("button", { type: "button", class: "link", title: "Look at its pictures", onclick: () => app.go({ view: "gallery", g_show: "samplers", g_samplers: [name, ...["gaussian", "standard-normal"].filter((s) => s !== name)].join(",") }) }, name)
       : name),
     ...columns.map(({ path, digits }, k) => {
       const entry = entryAt(rows[name], path), stands = best[k].get(name);
-      if (!entry || entry.value == null) return html("td", { title: entry?.why ?? "not measured", text: "–" });
-      return html("td", { class: stands ?? "" }, html("span", { class: "value" },
-        stands ? html("span", { class: "mark", title: stands === "best" ? "best of the samplers" : "level with the best" },
-          html("span", { "aria-hidden": "true", text: stands === "best" ? "★ " : "≈ " }),
-          html("span", { class: "spoken", text: stands === "best" ? "best: " : "level with the best: " })) : null,
+      if (!entry || entry.value == null) return make("td", { title: entry?.why ?? "not measured" }, "–");
+      return make("td", { class: stands ?? "" }, make("span", { class: "value" },
+        ...(stands ? [make("span", { class: "mark", title: stands === "best" ? "best of the samplers" : "level with the best" },
+          make("span", { "aria-hidden": "true" }, stands === "best" ? "★ " : "≈ "),
+          make("span", { class: "spoken" }, stands === "best" ? "best: " : "level with the best: "))] : []),
         number(entry.value, digits)),
-      entry.low == null || entry.low === entry.high ? null
-        : html("small", { text: `${number(entry.low, digits)} – ${number(entry.high, digits)}` }));
+      ...(entry.low == null || entry.low === entry.high ? []
+        : [make("small", {}, `${number(entry.low, digits)} – ${number(entry.high, digits)}`)]));
     }));
-  const group = (/** @type {string} */ title, /** @type {string[]} */ names) => html("tbody", {},
-    html("tr", { class: "group" }, html("th", { scope: "colgroup", colspan: columns.length + 1, text: title })), ...names.map(line));
+  const group = (/** @type {string} */ title, /** @type {string[]} */ names) => make("tbody", {},
+    make("tr", { class: "group" }, make("th", { scope: "colgroup", colspan: columns.length + 1 }, title)), ...names.map(line));
   const advice = card.recommendation;
   body.replaceChildren(
-    advice?.value ? html("p", { class: "advice" }, html("b", { text: `Draw from: ${advice.value}.` }), ` ${sentence(advice.why)}`) : null,
-    html("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scorecard, scrolls sideways" },
-      html("table", { class: "card" },
-        html("caption", { class: "spoken", text: "Scorecard: yardsticks, then samplers by their gap" }),
-        html("thead", {}, html("tr", {}, html("td"), ...columns.map(({ label, better }) => html("th", { scope: "col" }, label,
-          better ? html("small", { text: better > 0 ? "more is better" : "less is better" }) : null)))),
+    ...(advice?.value
+      ? [make("p", { class: "advice" }, make("b", {}, `Draw from: ${advice.value}.`), ` ${sentence(advice.why)}`)] : []),
+    make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scorecard, scrolls sideways" },
+      make("table", { class: "card" },
+        make("caption", { class: "spoken" }, "Scorecard: yardsticks, then samplers by their gap"),
+        make("thead", {}, make("tr", {}, make("td"), ...columns.map(({ label, better }) => make("th", { scope: "col" }, label,
+          ...(better ? [make("small", {}, better > 0 ? "more is better" : "less is better")] : []))))),
         group("yardsticks", yardsticks), group("samplers", samplers))),
-    html("p", { class: "note", text: `★ best of the samplers in its column, ≈ level with it: their ranges meet. In small print the range `
-      + `${card.draws > 1 ? `over ${card.draws} draws` : "of chance"}; ${number(card.n, 0)} pictures a row and draw. Gap: Fréchet distance to reconstructions of test images by the `
+    make("p", { class: "note" }, `★ best of the samplers in its column, ≈ level with it: their ranges meet. In small print the range `
+      + `over ${card.draws} draws; of face rate and log-likelihood, a 95 % interval. ${number(card.n, 0)} pictures a row and draw. Gap: Fréchet distance to reconstructions of test images by the `
       + "same decoder, in the named features; precision and recall are among reconstructions, in random-conv features. "
-      + "Log-likelihood: of held-out codes, each. A name opens its pictures." }));
+      + "Log-likelihood: of held-out codes, each. A name opens its pictures."));
 }
 
 /** @param {any} row @param {string[]} path @returns {Entry | undefined} */

@@ -138,6 +138,10 @@ def test_codes_do_not_need_the_model_in_evaluation_mode(tmp_path):
     z = np.random.default_rng(0).standard_normal((5, 7)).astype(np.float32)
     pictures = decode_pixels(model.train(), z)
     assert np.array_equal(decode_pixels(model.train(), z[:2]), pictures[:2])
+    # One by one, and at the precision at which runs are judged: the same to a grey level or two.
+    for options in ({"batch": 1}, {"precision": "bf16"}):
+        off = np.abs(decode_pixels(model, z, **options).astype(int) - pictures)
+        assert off.max() <= 2, options
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int8, "<U12", np.float64])

@@ -9,6 +9,7 @@ from latentshape.codes import Codes
 from latentshape.config import EvaluationConfig
 from latentshape.data import Dataset
 from latentshape.data.faces import faces
+from latentshape.decoding import decode_pixels
 from latentshape.errors import InputError
 from latentshape.evaluation import scorecard
 from latentshape.evaluation.features import fit_spaces
@@ -279,6 +280,34 @@ def test_references_are_test_images_and_real_ones_are_validation_images(dataset,
     ]  # fmt: skip
     assert all(len(rows) == 60 for rows in read if rows < set(range(400, 700)))
     assert read[1] != read[3]
+
+
+def test_a_split_that_n_takes_whole_is_judged_once(dataset):
+    """A second subsample would be the same images in another order: no spread, and none is shown."""
+    card = card_of(dataset, n=10**6, draws=2)
+    assert card["n"] == COUNTS["validation"]
+    for name, draws in (
+        ("real", 1),
+        ("reconstruction", 1),
+        ("phase-scrambled", 1),
+        ("gaussian", 2),
+    ):
+        entry = card["rows"][name]["frechet"]["random-conv"]
+        assert entry["draws"] == draws
+        assert (entry["low"] == entry["high"]) == (draws == 1)
+
+
+def test_every_picture_is_decoded_at_the_precision_of_the_runs_codes(dataset, monkeypatch):
+    at = []
+
+    def spy(model, z, precision="fp32"):
+        at.append(precision)
+        return decode_pixels(model, z, precision)
+
+    monkeypatch.setattr(scorecard, "decode_pixels", spy)
+    assert card_of(dataset, n=20, precision="bf16")["precision"] == "bf16"
+    # The reference's reconstructions, those of two held-out draws, and two draws of three samplers.
+    assert at == ["bf16"] * 9
 
 
 # --- novelty of pictures ------------------------------------------------------------------------

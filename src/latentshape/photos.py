@@ -1,9 +1,10 @@
 """A photo that comes in: the square of it that a run's own images would have shown.
 
-An autoencoder knows pictures as it was trained on them. Of a photograph of a person it should see the face where
-its training images have theirs. So faces are found in some of these first, and their usual place is the *frame*;
-then the photo's face is found, and the square is cut whose frame it fills. No landmark, no constant of any
-dataset. Without a detector, without faces in the training images or in the photo, it is the largest centred square.
+An autoencoder knows pictures as it was trained on them. Of a photograph of a person it should see the face
+where its training images have theirs. So faces are found in some of these first, and their usual place is the
+*frame*; then the photo's face is found, and the square is cut whose frame it fills. No landmark, no constant
+of any dataset. Without a detector, without faces in the training images or in the photo, it is the largest
+centred square.
 """
 
 from __future__ import annotations

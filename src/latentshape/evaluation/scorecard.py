@@ -26,11 +26,11 @@ Protocol. References are test images, or their reconstructions; nothing is judge
 on. Every row is judged on the same number of pictures n, in several independent draws: a fresh draw of
 codes for samplers, a subsample without replacement for images (such subsamples overlap, so the spread of
 an image row is that of the subsampling alone; where the split has no more than n there is one, and no
-spread); value, low and high are the mean, least and greatest over the draws. No bootstrap: resampled pictures are
-copies of one another, which neither a distance of neighbours nor a Fréchet distance survives. The face
-rate is of the first draw (its first 2,000 pictures at most), with Wilson's 95 % interval. All pictures are
-decoded at the precision of the run's codes: bf16 moves a pixel by 0.2 of 256 grey levels on average, alike
-in all rows.
+spread); value, low and high are the mean, least and greatest over the draws. No bootstrap: resampled
+pictures are copies of one another, which neither a distance of neighbours nor a Fréchet distance survives.
+The face rate is of the first draw (its first 2,000 pictures at most), with Wilson's 95 % interval. All
+pictures are decoded at the precision of the run's codes: bf16 moves a pixel by 0.2 of 256 grey levels on
+average, alike in all rows.
 
 A draw is decoded once, in blocks, and every feature is taken of the same block; of a draw only its features
 are held, (n, d) in single precision, and never a matrix (n, n).

@@ -21,8 +21,8 @@
 ``GET api/shape`` ...      ``shape verdict component correlation order radius scorecard``
 =========================  ==========================================================================
 
-Numbers are little-endian float32, row by row, with their shape in the header ``X-Shape``; ``format=json`` gives
-them as nested lists. What cannot be answered is a 4xx with ``{"error": "a sentence"}``.
+Numbers are little-endian float32, row by row, with their shape in the header ``X-Shape``; ``format=json``
+gives them as nested lists. What cannot be answered is a 4xx with ``{"error": "a sentence"}``.
 
 Decoding and encoding have one thread, everything else two, however many ask: they take turns.
 """
@@ -389,8 +389,9 @@ def _numbers(request: Request, found: np.ndarray) -> Response:
     if wanted not in ("binary", "json"):
         raise Refused(f"format is binary or json, got {wanted[:60]!r}.")
     if wanted == "json":
-        # JSON has no NaN: what is unknown is null.
-        values = np.where(np.isfinite(found), found, None) if found.dtype.kind == "f" else found
+        values = found.astype(object)
+        if found.dtype.kind == "f":
+            values[~np.isfinite(found)] = None  # JSON has no NaN: what is unknown is null
         return Response(json.dumps(values.tolist()), media_type="application/json")
     content = np.ascontiguousarray(found, "u1" if found.dtype == np.uint8 else "<f4").tobytes()
     headers = {"X-Shape": ",".join(map(str, found.shape))}
@@ -467,7 +468,6 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except (OSError, UnicodeError) as error:
         raise InputError(
-            f"Cannot listen on {host} port {port} ({getattr(error, 'strerror', None) or error}). Give another "
-            "--port (0 takes any that is free) or --host."
+            f"Cannot listen on {host} port {port} ({getattr(error, 'strerror', None) or error}). Give "
+            "another --port (0 takes any that is free) or --host."
         ) from None
-

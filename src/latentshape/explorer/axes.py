@@ -1,8 +1,8 @@
 r"""Axes of a plane, and how a place in the plane becomes a code again.
 
-An axis is an affine read-out of codes, :math:`u = w^T z + c`: a component, a score on a principal axis, or an
-attribute's score in sigmas. Two of them, A = (w_x, w_y) in rows, span a plane. A place t in it has many codes;
-two choices of the rest are of interest. *Plain*: the rest stays as it is (at the mean, or at a chosen
+An axis is an affine read-out of codes, :math:`u = w^T z + c`: a component, a score on a principal axis, or
+an attribute's score in sigmas. Two of them, A = (w_x, w_y) in rows, span a plane. A place t in it has many
+codes; two choices of the rest are of interest. *Plain*: the rest stays as it is (at the mean, or at a chosen
 code), and the step is the shortest that moves the two read-outs,
 
 .. math:: E = A^T (A A^T)^{-1}.

@@ -6,7 +6,8 @@ A server on one's own machine can be reached by every page that the browser has 
   rebinding) is refused; and an ``Origin``, where the browser tells one, must be the explorer's own;
 - where it listens to other machines, a token is needed: in the address once, then as a cookie that scripts
   cannot read and other sites cannot send;
-- the browser is told to load nothing from elsewhere, to run no inline script, and to show the page in no frame.
+- the browser is told to load nothing from elsewhere, to run no inline script, and to show the page in no
+  frame.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["BARE", "Session"]
 
 Record = dict[str, Any]
-T = TypeVar("T")
 
 #: Name of the one split of bare codes.
 BARE = "codes"
@@ -80,18 +79,17 @@ class Kept:
         self._locks: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, work_out: Callable[[], T]) -> T:
+    def get(self, key: Hashable, work_out: Callable[[], Any]) -> Any:
         """The answer of a key; worked out by whoever comes first, while the others wait."""
         with self._lock:
             if key in self._answers:
-                found: T = self._answers.pop(key)
-                self._answers[key] = found  # the newest
-                return found
+                self._answers[key] = self._answers.pop(key)  # the newest
+                return self._answers[key]
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             with self._lock:
                 if key in self._answers:
-                    return self._answers[key]  # type: ignore[no-any-return]
+                    return self._answers[key]
             answer = work_out()
             with self._lock:
                 self._answers[key] = answer
@@ -425,7 +423,7 @@ class Session:
             return []
         lines = contour_generator(found.x, found.y, found.values.T).lines
         return [
-            {"sigma": k, "lines": [line.tolist() for line in lines(level)]}
+            {"sigma": k, "lines": [np.asarray(line).tolist() for line in lines(level)]}
             for k, level in zip(SIGMAS, found.levels(SIGMAS))
             if np.isfinite(level)
         ]
@@ -470,9 +468,10 @@ class Session:
         kind, _, name = by.partition(":")
         if kind == "split":
             return {"by": by, "label": "split", "kind": "category", "labels": list(self.codes)}
-        if kind == "attribute" and self.facts[self._first].answers[
-            self.facts[self._first].index(name)
-        ]:
+        if (
+            kind == "attribute"
+            and self.facts[self._first].answers[self.facts[self._first].index(name)]
+        ):
             return {"by": by, "label": name, "kind": "category", "labels": ["no", "yes"]}
         known = values[np.isfinite(values)]
         low, high = np.quantile(known, (0.01, 0.99)) if len(known) else (0.0, 1.0)
@@ -681,7 +680,11 @@ class Session:
             z, facts = self.codes[held_out], self.facts[held_out]
             found = separability(directions, z, facts)
             how_well = [
-                -1.0 if s is None else abs(s.value - 0.5) * 2 if s.measure == "auc" else abs(s.value)
+                -1.0
+                if s is None
+                else abs(s.value - 0.5) * 2
+                if s.measure == "auc"
+                else abs(s.value)
                 for s in found
             ]
             alike = np.abs(directions.readouts @ self.moments.cov @ directions.readouts.T)

@@ -60,9 +60,11 @@ def radius_histogram(z: Any, moments: Moments | None = None, *, seed: int = 0) -
     low = min(radii.min(), of_control.min())
     high = max(float(np.quantile(radii, 0.999)), of_control.max())
     edges = np.linspace(low, high, BINS + 1)
-    densities = [np.histogram(r, edges)[0] / len(r) / np.diff(edges) for r in (radii, of_control)]
+    codes, drawn = (
+        np.histogram(r, edges)[0] / len(r) / np.diff(edges) for r in (radii, of_control)
+    )
     steps = np.linspace(low, high, PLACES)
     below = np.asarray(MahalanobisLaw(moments.n, moments.d).cdf(steps**2))
     return RadiusHistogram(
-        edges, *densities, (steps[1:] + steps[:-1]) / 2, np.diff(below) / np.diff(steps)
+        edges, codes, drawn, (steps[1:] + steps[:-1]) / 2, np.diff(below) / np.diff(steps)
     )

@@ -9,8 +9,12 @@
  * | `about` | answer of `api/about` |
  * | `source` | a `Source` (source.js): every request of the page |
  * | `state` | the state of the URL, a plain object; read it, change it with `go` |
- * | `current` | `{ref, code, label}` of the current code: `ref` reproduces `code` (Float32Array, d) exactly |
+ * | `mean` | the mean of the training codes, Float32Array (d) |
+ * | `current` | `{ref, code, label}` of the current code: `ref` reproduces `code` (Float32Array, d) exactly, and is empty
+ *    while something moves; `named` is the code of `state.ref` before its temperature |
  * | `select(ref or code, {label, quiet})` | makes a code the current one, in the URL too; resolves when it is |
+ * | `heated(code, t)` | the code at temperature t: mean + t (code - mean) |
+ * | `settle()` | writes the state into the address now, not in a moment |
  * | `live(code)` | shows a code while something moves: pictures follow, the URL does not; end with `select` |
  * | `go(partial, {replace})` | changes the state and the URL; `replace` makes no entry in the history |
  * | `say(sentence)` | shows a sentence in the status line, which screen readers read |
@@ -30,7 +34,7 @@
 import { mountFace } from "./face.js";
 import { mountPlane } from "./plane.js";
 import { Source } from "./source.js";
-import { VIEWS, defaults, describeRef, formatFragment, parseFragment, writtenOut } from "./state.js";
+import { VIEWS, defaults, describeRef, formatFragment, parseFragment, readOut, writtenOut } from "./state.js";
 
 /** Times kept of each kind. */
 const KEPT = 200;
@@ -40,7 +44,8 @@ const app = {
   about: null,
   source: new Source(),
   state: {},
-  current: { ref: "", code: null, label: "" },
+  mean: null,
+  current: { ref: "", code: null, named: null, label: "" },
   dark: false,
   timings: { paint: null, redraw: [], click: [], drag: [] },
 };
@@ -115,21 +120,51 @@ function tell(changed) {
 app.go = (/** @type {any} */ partial, /** @type {{replace?: boolean}} */ options = {}) => {
   const changed = adopt({ ...app.state, ...partial });
   if (!changed.size) return;
-  const fragment = formatFragment(app.state, base);
-  history[options.replace ? "replaceState" : "pushState"](null, "", fragment);
+  write(Boolean(options.replace));
   tell(changed);
+};
+
+/** Browsers refuse more than about ten changes of the address a second. */
+const PAUSE = 150;
+let written = -PAUSE;
+let timer = 0;
+
+/**
+ * Write the state into the address: at once, or a moment later where it was only just written.
+ *
+ * @param {boolean} replace make no entry in the history
+ */
+function write(replace) {
+  clearTimeout(timer);
+  const now = performance.now();
+  if (now - written >= PAUSE) put(replace);
+  else timer = setTimeout(put, PAUSE, true);
+}
+
+/** @param {boolean} replace */
+function put(replace) {
+  timer = 0;
+  written = performance.now();
+  history[replace ? "replaceState" : "pushState"](null, "", formatFragment(app.state, base));
+}
+
+/** Write what still waits, so that the address can be copied. */
+app.settle = () => {
+  if (!timer) return;
+  clearTimeout(timer);
+  put(true);
 };
 
 /** Follow a URL that was typed, or the back button. */
 function follow() {
+  clearTimeout(timer);
+  timer = 0;
   if (formatFragment(app.state, base) === (location.hash || "#")) return;
   tell(adopt(parseFragment(location.hash, base)));
 }
 
 // --- the current code ----------------------------------------------------------------------------------------
 
-/** @type {Float32Array} */
-let mean;
 let asked = 0;
 
 /** @type {Promise<boolean>} */
@@ -145,10 +180,10 @@ async function resolve() {
   if (app.current.of === `${ref} ${t}`) return true;
   const turn = ++asked;
   try {
-    const named = await app.source.code(ref);
+    const named = readOut(ref, app.about.d) ?? (await app.source.code(ref));
     if (turn !== asked) return false; // another code was chosen meanwhile
-    const code = t === 1 ? named : named.map((value, j) => mean[j] + t * (value - mean[j]));
-    setCurrent(code, t === 1 ? ref : writtenOut(code), `${ref} ${t}`, labelOf(ref, t));
+    const code = app.heated(named, t);
+    setCurrent(code, t === 1 ? ref : writtenOut(code), `${ref} ${t}`, labelOf(ref, t), named);
     emitCode(false);
     return true;
   } catch (error) {
@@ -156,6 +191,9 @@ async function resolve() {
     return false;
   }
 }
+
+app.heated = (/** @type {Float32Array} */ code, /** @type {number} */ t) =>
+  t === 1 ? code : code.map((value, j) => app.mean[j] + t * (value - app.mean[j]));
 
 /**
  * @param {string} ref
@@ -171,9 +209,10 @@ function labelOf(ref, t) {
  * @param {string} ref
  * @param {string} of the state it belongs to
  * @param {string} label
+ * @param {Float32Array} [named] the code before its temperature
  */
-function setCurrent(code, ref, of, label) {
-  app.current = { ref, code, of, label };
+function setCurrent(code, ref, of, label, named = code) {
+  app.current = { ref, code, of, label, named };
 }
 
 /** @param {boolean} live */
@@ -183,7 +222,7 @@ function emitCode(live) {
 
 app.live = (/** @type {Float32Array} */ code, /** @type {{label?: string}} */ options = {}) => {
   asked++;
-  setCurrent(code, "", "", options.label ?? "moving");
+  setCurrent(code, "", "", options.label ?? "moving", app.current.named);
   emitCode(true);
 };
 
@@ -322,15 +361,16 @@ async function start() {
   makeTabs();
   mounted.plane = mountPlane(element("plane"), app);
   if (about.decodes) mounted.face = mountFace(element("face"), app);
-  const [code] = await Promise.all([app.source.code("mean"), showView()]);
-  mean = code;
+  const meaning = app.source.code("mean");
+  showView();
+  app.mean = await meaning;
   window.addEventListener("popstate", follow);
   window.addEventListener("hashchange", follow);
   resolving = resolve();
   const shown = await resolving;
   if (!shown) {
     // A link to a code that is not there: say so, and show something that is.
-    setCurrent(mean, "mean", "mean 1", labelOf("mean", 1));
+    setCurrent(app.mean, "mean", "mean 1", labelOf("mean", 1));
     emitCode(false);
   }
   return app;

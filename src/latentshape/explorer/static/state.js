@@ -101,6 +101,26 @@ export function writtenOut(code) {
 }
 
 /**
+ * The code that such a name holds.
+ *
+ * @param {string} ref
+ * @param {number} d components of a code
+ * @returns {Float32Array | null} null: another kind of name, or a damaged one
+ */
+export function readOut(ref, d) {
+  if (!/^z:[\w-]*$/.test(ref)) return null;
+  try {
+    const text = atob(ref.slice(2).replace(/-/g, "+").replace(/_/g, "/"));
+    if (text.length !== 4 * d) return null;
+    const view = new DataView(Uint8Array.from(text, (letter) => letter.charCodeAt(0)).buffer);
+    const code = Float32Array.from({ length: d }, (_, j) => view.getFloat32(4 * j, true));
+    return code.every(Number.isFinite) ? code : null;
+  } catch {
+    return null; // no base64
+  }
+}
+
+/**
  * What a name means, in words for people.
  *
  * @param {string} ref

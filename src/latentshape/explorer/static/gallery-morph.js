@@ -7,7 +7,7 @@
  */
 
 import { addBand, addLine, frame, key, number, numbersTable, responsive } from "./charts.js";
-import { download, drawPicture, labelled, make } from "./dom.js";
+import { download, drawPicture, labelled, make, makeSVG } from "./dom.js";
 import { describeRef } from "./state.js";
 
 /** Codes of a path: what is offered, and the first choice. */
@@ -54,14 +54,14 @@ export function mountMorph(element, app) {
   const big = make("canvas", { class: "morph-picture", width: about.size, height: about.size, role: "img" });
   const slider = make("input", { type: "range", min: 0, max: FIRST - 1, step: 1, value: 0, "aria-label": "Place on the path",
     oninput: () => { stop(); show(Number(slider.value)); } });
-  const play = make("button", { type: "button", class: "play", "aria-pressed": "false", onclick: () => (playing ? stop() : start()) }, "▶ Play");
+  const play = make("button", { type: "button", class: "play", onclick: () => (playing ? stop() : start()) }, "▶ Play");
   const take = make("button", { type: "button", onclick: () => {
     if (codes) app.select(codeAt(at), { label: `step ${at + 1} of a ${wanted().kind} morph` });
   } }, "Make it the current face");
   const place = make("output", { class: "where" });
   const strip = make("div", { class: "morph-strip", role: "group", "aria-label": "Pictures along the path" });
   const chart = make("div", { class: "chart-place" });
-  const words = make("figcaption");
+  const words = make("figcaption"), legend = make("div"), meaning = make("p", { class: "note" });
   const table = make("div");
   const problem = make("p", { class: "problem", hidden: true });
   const save = (/** @type {"strip" | "gif"} */ as, /** @type {string} */ label, /** @type {string} */ ending) => {
@@ -84,18 +84,13 @@ export function mountMorph(element, app) {
       make("div", { class: "controls" }, play, slider, place),
       make("div", { class: "controls" }, take, save("strip", "Save strip (PNG)", "png"), save("gif", "Save film (GIF)", "gif"))),
     make("div", { class: "morph-side" }, strip,
-      key([
-        ...kinds.map((kind) => ({ name: `path-line ${kind}`, kind: /** @type {const} */ ("line"), words: kind })),
-        { name: "codes-band", kind: "band", words: "98 % of the training codes" },
-        { name: "median-line", kind: "line", words: "their median" },
-      ]),
-      make("figure", {}, chart, words), table));
+      legend, make("figure", {}, chart, words), table));
   element.replaceChildren(
     make("div", { class: "morph-ends" }, ends[0].element, swap, ends[1].element),
     make("div", { class: "controls" },
       make("fieldset", { class: "chips" }, make("legend", {}, "Path"),
         ...kinds.map((kind, k) => make("label", { title: KINDS[/** @type {keyof typeof KINDS} */ (kind)] ?? kind }, ways[k], kind))),
-      labelled("Steps", steps)),
+      labelled("Steps", steps), meaning),
     problem, result);
 
   /** @type {Float32Array | null} */
@@ -119,7 +114,7 @@ export function mountMorph(element, app) {
     place.textContent = said;
     slider.setAttribute("aria-valuetext", said);
     big.setAttribute("aria-label", `Picture ${said}`);
-    thumbs.forEach((thumb, j) => thumb.setAttribute("aria-pressed", String(j === k)));
+    thumbs.forEach((thumb, j) => thumb.setAttribute("aria-current", String(j === k)));
     mark(k);
   }
 
@@ -129,7 +124,6 @@ export function mountMorph(element, app) {
     if (!codes || thumbs.length < 2) return;
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches, pause = still ? SLOW : FRAME;
     play.textContent = "❚❚ Pause";
-    play.setAttribute("aria-pressed", "true");
     // Begun at the last picture it would be over at once.
     let k = still && at === thumbs.length - 1 ? -1 : at, by = k === thumbs.length - 1 ? -1 : 1, since = performance.now();
     const tick = (/** @type {number} */ now) => {
@@ -152,7 +146,6 @@ export function mountMorph(element, app) {
     cancelAnimationFrame(playing);
     playing = 0;
     play.textContent = "▶ Play";
-    play.setAttribute("aria-pressed", "false");
   }
 
   // --- radius along the path
@@ -177,7 +170,7 @@ export function mountMorph(element, app) {
     for (const kind of Object.keys(radii).sort((a, b) => Number(a === chosen) - Number(b === chosen))) {
       addLine(made, Array.from(radii[kind], (_, k) => k + 1), radii[kind], `path-line ${kind}${kind === chosen ? " chosen" : ""}`);
     }
-    const dot = makeDot(made.plot);
+    const dot = made.svg.appendChild(makeSVG("circle", { class: "path-dot", r: 5 }));
     mark = (k) => {
       const r = radii[wanted().kind];
       if (!r || k >= r.length) return;
@@ -195,6 +188,13 @@ export function mountMorph(element, app) {
     ends[0].set(now.from);
     ends[1].set(now.to);
     kinds.forEach((kind, k) => { ways[k].checked = kind === now.kind; });
+    meaning.textContent = `${now.kind}: ${KINDS[/** @type {keyof typeof KINDS} */ (now.kind)] ?? "a path"}.`;
+    legend.replaceChildren(key([
+      ...kinds.map((kind) => ({ name: `path-line ${kind}${kind === now.kind ? " chosen" : ""}`, kind: /** @type {const} */ ("line"),
+        words: kind === now.kind ? `${kind}, as shown` : kind })),
+      { name: "codes-band", kind: "band", words: "98 % of the training codes" },
+      { name: "median-line", kind: "line", words: "their median" },
+    ]));
     if (![...steps.options].some((o) => Number(o.value) === now.steps)) steps.append(make("option", { value: now.steps }, String(now.steps)));
     steps.value = String(now.steps);
     const words = `${now.from} ${now.to} ${now.kind} ${now.steps}`;
@@ -247,7 +247,7 @@ export function mountMorph(element, app) {
     thumbs = Array.from({ length: count }, (_, k) => {
       const canvas = make("canvas", { "aria-hidden": "true" });
       drawPicture(canvas, pictures, k);
-      return make("button", { type: "button", class: "picture", "aria-pressed": "false", "aria-label": `Step ${k + 1} of ${count}`,
+      return make("button", { type: "button", class: "picture", "aria-label": `Step ${k + 1} of ${count}`,
         onclick: () => { stop(); show(k); } }, canvas);
     });
     strip.replaceChildren(...thumbs);
@@ -311,15 +311,6 @@ function stepTicks(count, width) {
   const found = Array.from({ length: Math.ceil(count / by) }, (_, k) => 1 + k * by);
   if (count - found[found.length - 1] >= by / 2) found.push(count);
   return found;
-}
-
-/** @param {SVGElement} plot @returns {SVGElement} where the shown picture is */
-function makeDot(plot) {
-  const dot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
-  dot.setAttribute("class", "path-dot");
-  dot.setAttribute("r", "5");
-  plot.append(dot);
-  return dot;
 }
 
 /**

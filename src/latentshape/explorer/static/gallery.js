@@ -83,7 +83,8 @@ export function mountGallery(element, app) {
  */
 function markCurrent(element, ref) {
   for (const button of element.querySelectorAll("button[data-ref]")) {
-    button.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (button).dataset.ref === ref));
+    if (/** @type {HTMLElement} */ (button).dataset.ref === ref) button.setAttribute("aria-current", "true");
+    else button.removeAttribute("aria-current");
   }
 }
 
@@ -167,7 +168,7 @@ function mountSamplers(element, app) {
     make("div", { class: "controls" }, labelled("First seed", seed), labelled("Pictures", count),
       make("span", { class: "pager" }, previous, make("button", { type: "button", onclick: () => step(1) }, "Next seeds ›"))),
     rows,
-    make("p", { class: "note" }, "Column by column the samplers start from the same random numbers. A click makes a picture the current face. "
+    make("p", { class: "note" }, "Pictures in a column are of the same seed. A click makes a picture the current face. "
       + "Gap: Fréchet distance to reconstructions in random-conv features, less is better; in brackets the range over draws."));
 
   const judged = app.source.scorecard().catch(() => null);
@@ -237,7 +238,7 @@ function picture(app, ref, label, caption, failed) {
   const { size } = app.about;
   const image = make("img", { alt: "", width: size, height: size, decoding: "async", onerror: failed });
   app.source.picture(ref).then((/** @type {string} */ address) => { image.src = address; }, failed);
-  return make("button", { type: "button", class: "picture", "data-ref": ref, "aria-label": label, "aria-pressed": "false", title: label,
+  return make("button", { type: "button", class: "picture", "data-ref": ref, "aria-label": label, title: label,
     onclick: () => app.select(ref, { label }) }, image, make("small", { "aria-hidden": "true" }, caption));
 }
 
@@ -353,7 +354,7 @@ function pair(app, ref, id) {
   const label = `${app.about.images ? "Image and reconstruction" : "Reconstruction"} of ${id}`;
   return {
     error,
-    element: make("button", { type: "button", class: "picture pair", "data-ref": ref, "aria-label": label, "aria-pressed": "false", title: label,
+    element: make("button", { type: "button", class: "picture pair", "data-ref": ref, "aria-label": label, title: label,
       onclick: () => app.select(ref, { label: `reconstruction of ${id}` }) }, wide, caption),
   };
 }

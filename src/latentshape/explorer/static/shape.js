@@ -7,8 +7,9 @@
  */
 
 import {
-  addFrame, addLine, addRule, addSteps, frame, html, key, matrix, number, numbersTable, percent, responsive, svg,
+  addFrame, addLine, addRule, addSteps, frame, key, matrix, number, numbersTable, percent, responsive,
 } from "./charts.js";
+import { make, makeSVG } from "./dom.js";
 
 /** Questions of the verdict, by their key in shape.json. */
 const QUESTIONS = {
@@ -60,7 +61,7 @@ export function mountShape(element, app) {
   const visible = () => seen;
   const fill = () => {
     const panels = [
-      panel("The cloud in short", "short", (body) => short(body, app, visible)),
+      panel("The cloud in short", "verdict", (body) => short(body, app, visible)),
       panel("How far the codes lie from their mean", "radius", (body) => radiusPanel(body, app)),
       panel("Number distributions of the components", "components", (body) => componentsPanel(body, app)),
       panel("Correlations", "correlations", (body) => correlationPanel(body, app)),
@@ -337,13 +338,13 @@ async function componentsPanel(body, app) {
         make("button", { type: "button", "aria-label": "Next components", onclick: () => step(1) }, "›")),
       make("label", {}, "Go to component ", go)),
     key([
-      { name: "codes-area", kind: "area", words: "codes, in intervals of one width" },
+      { name: "codes-area", kind: "area", words: "number of codes in each interval" },
       { name: "law-line", kind: "line", words: "least-squares Gaussian" },
       { name: "origin-rule", kind: "rule", words: "zero" },
     ]),
     grid,
     make("p", { class: "note" }, "A click opens the plane of a component and the one it is most correlated with. hw: half-width at "
-      + "half of the maximum; R²: share of the counts’ variance that the Gaussian explains."));
+      + "half of the maximum; skew, kurt: skewness and excess kurtosis, 0 for a Gaussian; R²: share of the counts’ variance that the Gaussian explains."));
   app.onChange((/** @type {any} */ state, /** @type {Set<string>} */ changed) => {
     if (!changed.has("s_sort") && !changed.has("s_page")) return;
     const before = `${order} ${page}`;
@@ -368,8 +369,8 @@ function histogram(facts, app, focused) {
       app.go({ view: "plane", x: `component:${j}`, y: partner === null ? `component:${j === 0 ? 1 : 0}` : `component:${partner}` });
     } },
   make("strong", {}, `component ${j}`), canvas,
-  make("small", {}, `mean ${number(mean)} · σ ${number(std)} · hw ${number(facts.half_width)}`),
-  make("small", {}, `skew ${number(facts.skewness)} · kurtosis ${number(facts.excess_kurtosis)} · R² ${number(fit.r2, 3)}`));
+  make("small", {}, ...[["mean", mean], ["σ", std], ["hw", facts.half_width], ["skew", facts.skewness],
+    ["kurt", facts.excess_kurtosis], ["R²", fit.r2, 3]].map(([name, value, digits]) => make("span", {}, `${name} ${number(value, digits)}`))));
   // The tails are long and thin: four standard deviations, and zero wherever it is, are what one wants to see.
   const low = Math.min(Math.max(edges[0], mean - 4.5 * std), 0 - 0.3 * std), high = Math.max(Math.min(edges[edges.length - 1], mean + 4.5 * std), 0.3 * std);
   const top = 1.06 * Math.max(...counts, ...fit.y);
@@ -495,7 +496,7 @@ async function spectrumPanel(body, app, visible) {
     + `${reach(0.9)} and 99 % in ${reach(0.99)} of ${explained.length} axes. Effective dimension, (Σλ)²/Σλ²: `
     + `${number(shape.pca.effective_dimension, 1)}` + (shape.pca.control ? ` (control ${number(shape.pca.control.effective_dimension, 1)}).` : ".");
   const words = (/** @type {number} */ k) =>
-    `axis ${k + 1}: ${percent(explained[k], 2)} of the variance, the first ${k + 1} together ${percent(cumulative[k])}`;
+    `axis ${k + 1}: ${percent(explained[k], 2)} of the variance` + (k ? `, the first ${k + 1} together ${percent(cumulative[k])}` : "");
   let at = 0;
   const reading = make("p", { class: "reading" });
   const canvas = make("div", { class: "chart-place spectrum", tabindex: "0", role: "slider", "aria-label":
@@ -591,7 +592,7 @@ async function scorecardPanel(body, app) {
           make("span", { class: "spoken" }, stands === "best" ? "best: " : "level with the best: "))] : []),
         number(entry.value, digits)),
       ...(entry.low == null || entry.low === entry.high ? []
-        : [make("small", {}, `${number(entry.low, digits)} – ${number(entry.high, digits)}`)]));
+        : [make("small", {}, number(entry.low, digits) + (entry.low < 0 ? " to " : " – ") + number(entry.high, digits))]));
     }));
   const group = (/** @type {string} */ title, /** @type {string[]} */ names) => make("tbody", {},
     make("tr", { class: "group" }, make("th", { scope: "colgroup", colspan: columns.length + 1 }, title)), ...names.map(line));
@@ -607,7 +608,8 @@ async function scorecardPanel(body, app) {
         group("yardsticks", yardsticks), group("samplers", samplers))),
     make("p", { class: "note" }, `★ best of the samplers in its column, ≈ level with it: their ranges meet. In small print the range `
       + `over ${card.draws} draws; of face rate and log-likelihood, a 95 % interval. ${number(card.n, 0)} pictures a row and draw. Gap: Fréchet distance to reconstructions of test images by the `
-      + "same decoder, in the named features; precision and recall are among reconstructions, in random-conv features. "
+      + "same decoder, in the named features; precision and recall are among reconstructions, in random-conv features: a law of "
+      + "little variety wins the first and loses the second. "
       + "Log-likelihood: of held-out codes, each. A name opens its pictures."));
 }
 

@@ -147,8 +147,7 @@ export class Density {
     const ty = -v1 * sy;
     this.chooseDisc(sx, sy, tx, ty);
     if (this.indices) {
-      this.countColours(sx, sy, tx, ty);
-      this.paintColours();
+      this.paintColours(this.countColours(sx, sy, tx, ty));
     } else {
       this.paintCounts(this.count(sx, sy, tx, ty));
     }
@@ -250,6 +249,7 @@ export class Density {
    * Add up per pixel: weight, and either (weight x value, weight of known values) or weight x colour.
    *
    * @param {number} sx @param {number} sy @param {number} tx @param {number} ty
+   * @returns {number} the largest weight
    */
   countColours(sx, sy, tx, ty) {
     const { u, v, width, height, offsets, weights, palette, hidden } = this;
@@ -261,6 +261,7 @@ export class Density {
     const k = offsets.length;
     const byValue = this.kind === "number";
     cells.fill(0);
+    let most = FULL;
     for (let i = 0; i < u.length; i++) {
       const x = u[i] * sx + tx;
       const y = v[i] * sy + ty;
@@ -281,19 +282,23 @@ export class Density {
         cells[cell + 2] += w * b;
         cells[cell + 3] += w * c;
       }
+      if (cells[4 * at] > most) most = cells[4 * at];
     }
+    return most;
   }
 
-  /** Mean colours, fainter where points are few. */
-  paintColours() {
+  /**
+   * Mean colours, fainter where points are few.
+   *
+   * @param {number} most the largest weight
+   */
+  paintColours(most) {
     const { palette, width, height, opacity } = this;
     const cells = /** @type {Float32Array} */ (this.cells);
     const pixels = /** @type {Uint32Array} */ (this.pixels);
     const stride = /** @type {number} */ (this.stride);
     const margin = /** @type {number} */ (this.margin);
     const byValue = this.kind === "number";
-    let most = FULL;
-    for (let i = 0; i < cells.length; i += 4) if (cells[i] > most) most = cells[i];
     const last = Math.min(most, TONES - 1) | 0;
     const full = Math.log1p(last / FULL);
     for (let c = 1; c <= last; c++) {

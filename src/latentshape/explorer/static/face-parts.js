@@ -121,8 +121,8 @@ export function mountSliders(root, app) {
       [slides, readouts] = [steps, reads];
       rows = [];
       const groups = [
-        group("Principal axes", found.pca, "others held"),
-        ...(found.attributes.length ? [group("Attributes", found.attributes, "others held")] : []),
+        group("Principal axes", found.pca),
+        ...(found.attributes.length ? [group("Attributes", found.attributes)] : []),
       ];
       root.replaceChildren(...groups);
       if (about.attributes.length) root.append(chooser(found.attributes.map((/** @type {any} */ a) => a.name)));
@@ -132,12 +132,12 @@ export function mountSliders(root, app) {
     }
   }
 
-  /** @param {string} title @param {any[]} sliders @param {string} note */
-  function group(title, sliders, note) {
+  /** @param {string} title @param {any[]} sliders */
+  function group(title, sliders) {
     return make(
       "fieldset",
       { class: "sliders" },
-      make("legend", {}, `${title} `, make("small", {}, `in σ, ${note}`)),
+      make("legend", {}, `${title} `, make("small", { title: "each slider holds the others of its kind" }, "in σ")),
       ...sliders.map((slider) => makeRow(slider, rows.length)),
     );
   }

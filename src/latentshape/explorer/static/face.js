@@ -12,6 +12,7 @@ import { mountNeighbours, mountRadius, mountSliders, mountUpload } from "./face-
 /** Milliseconds after the last move. */
 const QUIET = 150;
 const HOTTEST = 2;
+const MOST_SEED = 999_999_999;
 
 /**
  * @param {HTMLElement} root
@@ -23,11 +24,11 @@ export function mountFace(root, app) {
   const canvas = make("canvas", { class: "picture", role: "img", width: about.size, height: about.size });
   canvas.classList.toggle("small", about.size < 48);
   const caption = make("figcaption", { id: "caption" });
-  const sampler = make("select", { id: "sampler", onchange: () => redrawn(sampler.value, app.state.seed) });
+  const sampler = make("select", { id: "sampler", onchange: () => redrawn(0) });
   for (const name of about.samplers) sampler.append(make("option", { value: name }, name));
   const seed = make("input", {
-    type: "number", id: "seed", min: 0, max: 999_999_999, step: 1,
-    onchange: () => redrawn(app.state.sampler, Math.max(0, Math.round(Number(seed.value) || 0))),
+    type: "number", id: "seed", min: 0, max: MOST_SEED, step: 1,
+    onchange: () => redrawn(0),
   });
   const heat = make("output", { class: "number" });
   const temperature = make("input", {
@@ -47,9 +48,7 @@ export function mountFace(root, app) {
   const sliders = make("section", { class: "all-sliders", "aria-label": "Sliders" });
   const neighbours = make("section", { class: "neighbours more" });
   const upload = make("section", { class: "upload more", id: "upload" });
-  root.append(
-    make("figure", { class: "current" }, canvas, caption),
-    make(
+  const draw = make(
       "section",
       { class: "draw", "aria-label": "Choose a code" },
       make(
@@ -60,8 +59,8 @@ export function mountFace(root, app) {
         make(
           "span",
           { class: "steps", role: "group", "aria-label": "Seed" },
-          button("◀", "Previous seed", () => redrawn(app.state.sampler, Math.max(0, app.state.seed - 1))),
-          button("▶", "Next seed", () => redrawn(app.state.sampler, app.state.seed + 1)),
+          button("◀", "Previous seed", () => redrawn(-1)),
+          button("▶", "Next seed", () => redrawn(1)),
         ),
       ),
       make(
@@ -78,11 +77,12 @@ export function mountFace(root, app) {
         heat,
         temperature,
       ),
-    ),
-    radius,
-    sliders,
-    neighbours,
-    upload,
+    );
+  // Three columns where there is room; beside the plane they dissolve into one (style.css).
+  root.append(
+    make("div", { class: "column" }, make("figure", { class: "current" }, canvas, caption), upload),
+    make("div", { class: "column" }, draw, sliders),
+    make("div", { class: "column" }, radius, neighbours),
   );
   const radiusPart = mountRadius(radius, about);
   const slidersPart = mountSliders(sliders, app);
@@ -94,8 +94,10 @@ export function mountFace(root, app) {
     return make("button", { type: "button", "aria-label": label, title: label, onclick }, sign);
   }
 
-  /** @param {string} name @param {number} number */
-  function redrawn(name, number) {
+  /** @param {number} step to the next seed, or the last one */
+  function redrawn(step) {
+    const number = Math.min(MOST_SEED, Math.max(0, Math.round(Number(seed.value) || 0) + step));
+    const name = sampler.value;
     app.go({ sampler: name, seed: number }, { replace: true });
     // The temperature stays: draws are compared at the same one.
     app.select(`${name}:${number}`, { t: app.state.t });
@@ -137,6 +139,7 @@ export function mountFace(root, app) {
       code,
       (/** @type {any} */ pictures) => {
         drawPicture(canvas, pictures);
+        app.showPicture(pictures);
         const now = performance.now();
         if (began !== null) app.time("click", now - began);
         else if (app.dragging) app.time("drag", now - last);
@@ -181,8 +184,11 @@ export function mountFace(root, app) {
 
   function controls() {
     const { state } = app;
-    sampler.value = state.sampler;
-    seed.value = state.seed;
+    // A drawn code shows what it was drawn by, also where a link or a gallery has chosen it.
+    const [name, number] = String(state.ref).split(":");
+    const drawn = about.samplers.includes(name);
+    sampler.value = drawn ? name : state.sampler;
+    seed.value = drawn ? number : state.seed;
     temperature.value = state.t;
     heat.textContent = Number(state.t).toFixed(2);
   }

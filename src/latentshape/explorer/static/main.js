@@ -21,6 +21,7 @@
  * | `complain(error)` | the same for an error |
  * | `onChange(listener)` | `listener(state, changed)` after every change of state; `changed` is a Set of keys |
  * | `onCode(listener)` | `listener(current, live)` after every change of the current code |
+ * | `onPicture(listener)` | `listener(pictures)` when the current code has been decoded |
  * | `onTheme(listener)` | `listener(dark)` when colours have to be drawn anew |
  * | `dark` | whether colours are dark ones |
  * | `timings` | milliseconds: `paint`, and the last 200 of `redraw`, `click`, `drag` |
@@ -56,9 +57,13 @@ const changeListeners = new Set();
 const codeListeners = new Set();
 /** @type {Set<Function>} */
 const themeListeners = new Set();
+/** @type {Set<Function>} */
+const pictureListeners = new Set();
 
 app.onChange = (/** @type {Function} */ listener) => changeListeners.add(listener);
 app.onCode = (/** @type {Function} */ listener) => codeListeners.add(listener);
+app.onPicture = (/** @type {Function} */ listener) => pictureListeners.add(listener);
+app.showPicture = (/** @type {any} */ found) => pictureListeners.forEach((listener) => listener(found));
 app.onTheme = (/** @type {Function} */ listener) => themeListeners.add(listener);
 
 /**
@@ -368,6 +373,7 @@ async function start() {
   window.addEventListener("hashchange", follow);
   resolving = resolve();
   const shown = await resolving;
+  if (shown && app.state.view === "face") app.say(`Current: ${app.current.label}.`);
   if (!shown) {
     // A link to a code that is not there: say so, and show something that is.
     setCurrent(app.mean, "mean", "mean 1", labelOf("mean", 1));

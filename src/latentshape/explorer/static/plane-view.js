@@ -284,7 +284,7 @@ export class PlaneView {
     const [u0, u1, v0, v1] = this.box;
     const nodes = [];
     const bottom = ROOM.top + this.height;
-    for (const u of ticks(u0, u1, this.width / 90)) {
+    for (const u of ticks(u0, u1, this.width / 62)) {
       const x = ROOM.left + this.toPixels(u, 0)[0];
       nodes.push(
         makeSVG("line", { x1: x, x2: x, y1: ROOM.top, y2: bottom + 4 }),

@@ -8,7 +8,7 @@
  */
 
 import { categories, gradient, suiting, unknown } from "./colours.js";
-import { labelled, make, makeSVG } from "./dom.js";
+import { drawPicture, labelled, make, makeSVG } from "./dom.js";
 import { PlaneView, percent, readable } from "./plane-view.js";
 import { mountStrip } from "./plane-strip.js";
 
@@ -95,6 +95,7 @@ export function mountPlane(root, app) {
   const plot = make("div", {
     class: "plot", id: "plot", tabindex: 0, role: "application", "aria-label": HELP, "aria-roledescription": "plane",
   });
+  const inset = make("canvas", { class: "inset", "aria-hidden": "true", hidden: !pictures });
   const readout = make("p", { class: "readout", "aria-hidden": "true" });
   const zoomers = make(
     "div",
@@ -131,7 +132,7 @@ export function mountPlane(root, app) {
       labelled("First seed", drawnSeed),
       ...(pictures ? [lineMode] : []),
     ),
-    make("div", { class: "stage" }, plot, readout, zoomers),
+    make("div", { class: "stage" }, plot, inset, readout, zoomers),
     strip,
     make("div", { class: "below" }, legend, coverage),
   );
@@ -211,6 +212,10 @@ export function mountPlane(root, app) {
       await Promise.all([loadColour(), loadDrawn()]);
       describePlot();
       drawStrip();
+      if (app.state.view === "plane") {
+        const how = pictures ? "Click or drag: the picture of that code appears." : "Click a place to learn how far out it lies.";
+        app.say(`${about.n.toLocaleString("en")} codes in the plane of ${short(facts.x)} and ${short(facts.y)}. ${how}`);
+      }
     } catch (error) {
       app.complain(error);
     } finally {
@@ -230,8 +235,9 @@ export function mountPlane(root, app) {
       if (turn !== colouring) return;
       view.density.setValues(values, found);
     } catch (error) {
-      view.density.setValues(null, null);
       app.complain(error);
+      if (turn === colouring && by !== "density") app.go({ colour: "density" }, { replace: true });
+      return;
     }
     showLegend();
     view.redraw();
@@ -272,23 +278,17 @@ export function mountPlane(root, app) {
   }
 
   function showCoverage() {
-    const rows = facts.ellipses.map((/** @type {any} */ e) =>
+    const row = (/** @type {string} */ title, /** @type {string} */ key) =>
       make(
         "tr",
         {},
-        make("th", { scope: "row" }, `${e.sigma}σ`),
-        make("td", {}, percent(e.observed)),
-        make("td", {}, percent(e.expected)),
-      ),
-    );
+        make("th", { scope: "row" }, title),
+        ...facts.ellipses.map((/** @type {any} */ e) => make("td", {}, percent(e[key]))),
+      );
+    const heads = facts.ellipses.map((/** @type {any} */ e) => make("th", { scope: "col" }, `${e.sigma}σ`));
     coverage.replaceChildren(
-      make("caption", {}, "Training codes inside the ellipses"),
-      make(
-        "thead",
-        {},
-        make("tr", {}, make("td"), make("th", { scope: "col" }, "observed"), make("th", { scope: "col" }, "Gaussian")),
-      ),
-      make("tbody", {}, ...rows),
+      make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Inside the ellipse"), ...heads)),
+      make("tbody", {}, row("training codes", "observed"), row("a Gaussian", "expected")),
     );
   }
 
@@ -344,24 +344,29 @@ export function mountPlane(root, app) {
   // --- marks ---------------------------------------------------------------------------------------------------
 
   const pins = {
-    mean: pin("mean", makeSVG("path", { d: "M-7 0H7M0 -7V7" }), "mean"),
-    origin: pin("origin", makeSVG("path", { d: "M-5 -5L5 5M-5 5L5 -5" }), "origin"),
-    a: pin("end", makeSVG("circle", { r: 5 }), "A"),
-    b: pin("end", makeSVG("circle", { r: 5 }), "B"),
-    current: pin("current", makeSVG("path", { d: "M-16 0H-7M7 0H16M0 -16V-7M0 7V16" }), "",
+    // The two often lie close together: their names go to different sides.
+    mean: pin("mean", { x: -10, y: -10, "text-anchor": "end" }, "mean", makeSVG("path", { d: "M-7 0H7M0 -7V7" })),
+    origin: pin("origin", { x: 10, y: 20 }, "origin", makeSVG("path", { d: "M-5 -5L5 5M-5 5L5 -5" })),
+    a: pin("end", { x: 9, y: -6 }, "A", makeSVG("circle", { r: 5 })),
+    b: pin("end", { x: 9, y: -6 }, "B", makeSVG("circle", { r: 5 })),
+    current: pin("current", {}, "", makeSVG("path", { d: "M-16 0H-7M7 0H16M0 -16V-7M0 7V16" }),
       makeSVG("circle", { r: 9 }), makeSVG("circle", { r: 2, class: "dot" })),
   };
 
-  /** @param {string} name @param {SVGElement} shape @param {string} words @param {...SVGElement} more */
-  function pin(name, shape, words, ...more) {
-    const shapes = [shape, ...more];
+  /**
+   * @param {string} name
+   * @param {Record<string, any>} where its words are
+   * @param {string} words
+   * @param {...SVGElement} shapes
+   */
+  function pin(name, where, words, ...shapes) {
     // Drawn twice, a broad rim below, so that it is seen on any density.
     return makeSVG(
       "g",
       { class: `pin ${name}` },
       makeSVG("g", { class: "halo" }, ...shapes.map((node) => node.cloneNode())),
       makeSVG("g", { class: "line" }, ...shapes),
-      ...(words ? [makeSVG("text", { x: 9, y: -6 }, words)] : []),
+      ...(words ? [makeSVG("text", where, words)] : []),
     );
   }
 
@@ -443,7 +448,6 @@ export function mountPlane(root, app) {
   plot.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
     if (!facts || !view.holds(event) || !(event.button === 0 || event.button === 1)) return;
     event.preventDefault(); // no text selection, no autoscroll
-    plot.focus({ preventScroll: true });
     plot.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, event);
     const [u, v] = view.placeOf(event);
@@ -602,6 +606,8 @@ export function mountPlane(root, app) {
     view.toggle("contours", Boolean(app.state.contours));
   }
 
+  // Where the current face is not beside the plane, a finger still sees what it touches.
+  app.onPicture((/** @type {any} */ found) => drawPicture(inset, found));
   app.onChange(follow);
   app.onCode(mark);
   app.onTheme((/** @type {boolean} */ dark) => {

@@ -11,7 +11,8 @@ over.
     python benchmarks/evaluation.py --only scorecard --run runs/faces
 
 The scorecard is that of ten samplers, five draws each, on a decoder that was never trained (it costs the
-same), or on a run's own, at the precision that a run here would have. Its goal is 10 minutes at n = 10,000 and 64 px on two cores.
+same), or on a run's own, at the precision that a run here would have. Its goal is 10 minutes at n = 10,000
+and 64 px on two cores.
 """
 
 from __future__ import annotations
@@ -204,8 +205,8 @@ def scorecard(args: argparse.Namespace) -> None:
     goal = f", goal {clock(GOAL_SECONDS)}" if card["n"] == 10_000 else ""
     print(
         f"\nscorecard of {len(TEN)} samplers, n = {card['n']:,}, {card['draws']} draws, "
-        f"{precision}, {', '.join(card['features'])}: {clock(seconds)}{goal}; {os.cpu_count()} cores; peak of the "
-        f"process {peak:,.0f} MiB"
+        f"{precision}, {', '.join(card['features'])}: {clock(seconds)}{goal}; {os.cpu_count()} cores; peak "
+        f"of the process {peak:,.0f} MiB"
     )
 
 

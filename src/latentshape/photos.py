@@ -148,16 +148,16 @@ def _box(crop: str) -> tuple[float, float, float, float] | None:
 
 
 def _decoded(content: bytes, channels: int) -> np.ndarray:
+    most = f"at most {MOST_PIXELS:,} pixels are taken. Make the picture smaller first."
     try:
         with Image.open(io.BytesIO(content)) as picture:  # reads the header only
             width, height = picture.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{_said(error)}; {most}") from None
     except Exception as error:  # Pillow's errors have no common base
         raise InputError(f"This cannot be read as a picture: {_said(error)}.") from None
     if width * height > MOST_PIXELS:
-        raise InputError(
-            f"The picture has {width:,} x {height:,} pixels; at most {MOST_PIXELS:,} are taken. Make it "
-            "smaller first."
-        )
+        raise InputError(f"The picture has {width:,} x {height:,} pixels; {most}")
     try:
         return decode_image(content, channels).pixels
     except Exception as error:

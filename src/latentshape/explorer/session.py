@@ -773,7 +773,8 @@ class Session:
         fit = fit_gaussians(counted, own)
         edges = counted.edges(0)
         x = np.linspace(edges[0], edges[-1], 200)
-        centred = (column[:, 0].astype(np.float64) - own.mean[0]) / max(own.std[0], 1e-300)
+        centred = column[:, 0].astype(np.float64) - own.mean[0]
+        centred /= max(float(np.sqrt(np.square(centred).mean())), 1e-300)
         half = float(counted.half_widths()[0])
         return {
             "j": j,

@@ -1,138 +1,142 @@
-"""The explorer's page in a real browser: what its tests share."""
+"""The explorer's page in a real browser: one Chromium and one server for all tests of a module.
 
-import contextlib
+A test gets a `visit`, which opens states of the page and remembers what went wrong in it: errors of the console,
+and requests to other hosts. Both are looked at when the test is over.
+"""
+
+import functools
 import shutil
-import socket
 import threading
 import time
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
 
-from latentshape.explorer.app import make_app
-from latentshape.explorer.session import Session
-from latentshape.runs import RunFolder
-from tiny_run import _made
-
-#: Names of Chromium on the systems where it is one command away.
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-OPTIONS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+#: Names under which distributions install the browser.
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
+           "--disable-component-update", "--disable-sync"]  # fmt: skip
+#: Milliseconds that anything may take on a loaded machine.
+PATIENCE = 20_000
 
 
-@contextlib.contextmanager
-def chromium():
-    """A headless Chromium; without one the test is skipped, with the reason."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed: pip install 'latentshape[browser]'"
-    )
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser is installed: none of {', '.join(BROWSERS)} was found")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=path, args=OPTIONS)
-        try:
-            yield browser
-        finally:
-            browser.close()
+@functools.cache
+def chromium() -> str:
+    """Where the browser is; skips the test where there is none."""
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed: extra 'browser'")
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the path")
+    return found
 
 
-@contextlib.contextmanager
-def serving(session: Session):
-    """The address of a server of this session, in a thread of its own."""
-    import uvicorn
+@contextmanager
+def launched():
+    """A headless Chromium."""
+    path = chromium()
+    from playwright.sync_api import sync_playwright
 
-    listening = socket.create_server(("127.0.0.1", 0))
-    host = "127.0.0.1:{}".format(listening.getsockname()[1])
-    config = uvicorn.Config(
-        make_app(session, [host]), log_level="warning", access_log=False, lifespan="off",
-        h11_max_incomplete_event_size=2**18,
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server ended before it began"
-        time.sleep(0.01)
-    try:
-        yield f"http://{host}/"
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listening.close()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+        yield browser
+        browser.close()
 
 
-@contextlib.contextmanager
-def serving_tiny_run(tmp_path_factory):
-    """The address of a server of the tests' tiny run, whose cache is the one it was made with."""
-    base = _made(tmp_path_factory.getbasetemp() / "tiny")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LATENTSHAPE_CACHE", str(base / "cache"))
-        with serving(Session.of_run(RunFolder(base / "run"))) as address:
-            yield address
+def served(session) -> str:
+    """The address at which a session answers, until the tests are over."""
+    from latentshape.explorer.app import serve
+
+    told, address = threading.Event(), []
+
+    def started(found: str) -> None:
+        address.append(found)
+        told.set()
+
+    def run() -> None:
+        serve(session, port=0, browser=False, started=started)
+
+    threading.Thread(target=run, daemon=True, name="explorer").start()
+    assert told.wait(PATIENCE / 1000), "the server did not start"
+    return address[0]
 
 
-@dataclass
-class Watched:
-    """A page, and what it did that no page should do."""
+class Visit:
+    """One visitor of the page at an address.
 
-    page: object
-    address: str
-    errors: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
-    refusals: list[str] = field(default_factory=list)
+    Attributes:
+        page: Playwright's page.
+        wrong: What the console complained of, and requests to other hosts, so far.
+    """
 
-    def open(self, fragment: str = "") -> None:
-        """Open a state anew, and wait until the page stands."""
-        # A fragment alone would be followed by the page as it is.
+    def __init__(self, browser, address: str, **options) -> None:
+        self.address = address
+        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}} | options)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE)
+        self.wrong: list[str] = []
+        self.followed = 0
+        host = urlsplit(address).netloc
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        self.page.on("response", self._answered)
+        self.page.on("request", lambda request: self._asked(request.url, host))
+
+    def _heard(self, message) -> None:
+        if message.type in ("error", "warning"):
+            self.wrong.append(f"console {message.type}: {message.text}")
+
+    def _answered(self, response) -> None:
+        # The console tells of it too, but not where it was.
+        if response.status >= 400:
+            self.wrong.append(f"{response.status} at {response.url}")
+
+    def _asked(self, url: str, host: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("data", "blob") and parts.netloc != host:
+            self.wrong.append(f"request to another host: {url}")
+
+    def open(self, fragment: str = ""):
+        """Open a state, as if its URL had been typed, and wait until the page is ready."""
         self.page.goto("about:blank")
-        self.page.goto(self.address + fragment)
+        self.page.goto(f"{self.address}#{fragment}")
+        self.wait("Boolean(window.explorer)")
         self.page.evaluate("window.explorer.ready")
+        return self.page
 
-    def until(self, expression: str, timeout: float = 5000) -> None:
-        """Wait until a JavaScript expression is true."""
-        self.page.wait_for_function(expression, timeout=timeout)
+    def follow(self, fragment: str):
+        """Change the fragment of a page that is open, as a link does, and wait until it is followed."""
+        self.followed += 1
+        self.page.evaluate("f => { location.hash = f; }", f"{fragment}&visit={self.followed}")
+        self.wait(f"window.explorer.state.visit === '{self.followed}'")
+        return self.page
 
-    def status(self) -> str:
-        """What the status line says."""
-        return self.page.locator("#status").inner_text()
+    def state(self) -> dict:
+        """The state of the URL as the page has it."""
+        return self.page.evaluate("({...window.explorer.state})")
+
+    def wait(self, condition: str) -> None:
+        """Wait until an expression of the page's language holds.
+
+        Asked again and again from outside: Playwright's own way of waiting evaluates text inside the page,
+        which the page's Content-Security-Policy forbids.
+        """
+        last = time.monotonic() + PATIENCE / 1000
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < last, f"in vain waited for: {condition}"
+            self.page.wait_for_timeout(20)
+
+    def expect_wrong(self, words: str) -> None:
+        """Something wrong that the test is about."""
+        assert any(words in found for found in self.wrong), self.wrong
+        self.wrong = [found for found in self.wrong if words not in found]
 
     def check(self) -> None:
-        """No error in the console, no request to anybody else."""
-        assert self.errors == []
-        assert self.foreign == []
+        """Nothing has gone wrong since the last time."""
+        wrong, self.wrong = self.wrong, []
+        assert not wrong, "\n".join(wrong)
 
-
-@contextlib.contextmanager
-def watched(browser, address: str, *, width=1280, height=800, dark=False, **options):
-    """A page of its own of a browser, which is watched; see `Watched`."""
-    scheme = "dark" if dark else "light"
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, **options
-    )
-    page = context.new_page()
-    page.set_default_timeout(10_000)
-    seen = Watched(page, address)
-    own = urlsplit(address).netloc
-
-    def request(sent):
-        parts = urlsplit(sent.url)
-        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != own:
-            seen.foreign.append(sent.url)
-
-    def console(message):
-        if message.type not in ("error", "warning"):
-            return
-        refused = "Failed to load resource: the server responded with a status of 4" in message.text
-        (seen.refusals if refused else seen.errors).append(message.text)
-
-    page.on("request", request)
-    page.on("console", console)
-    page.on("pageerror", lambda error: seen.errors.append(str(error)))
-    try:
-        yield seen
-    finally:
-        context.close()
+    def leave(self) -> None:
+        """Close the page; nothing may have gone wrong in it."""
+        self.context.close()
+        self.check()

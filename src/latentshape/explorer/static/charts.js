@@ -100,13 +100,13 @@ let clips = 0;
  * @param {number} options.height pixels
  * @param {Axis} options.x
  * @param {Axis} options.y
- * @param {string} options.label what a screen reader says of the chart
+ * @param {string} [options.label] what a screen reader says of the chart; none where something around it says so
  * @param {Partial<Box>} [options.margin] pixels around the plot
  * @param {boolean} [options.small] small type, for many charts beside one another
  * @returns {Frame & {svg: SVGElement}}
  */
-export function frame({ width, height, x, y, label, margin = {}, small = false }) {
-  const root = makeSVG("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: small ? "chart small" : "chart" });
+export function frame({ width, height, x, y, label = undefined, margin = {}, small = false }) {
+  const root = makeSVG("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: label && "img", "aria-label": label, "aria-hidden": label ? undefined : "true", class: small ? "chart small" : "chart" });
   return { svg: root, ...addFrame(root, { width, height, x, y, margin, small }) };
 }
 

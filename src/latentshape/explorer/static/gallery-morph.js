@@ -82,7 +82,7 @@ export function mountMorph(element, app) {
   const result = make("div", { class: "morph-result" },
     make("div", { class: "morph-stage" }, big,
       make("div", { class: "controls" }, play, slider, place),
-      make("div", { class: "controls" }, take, save("strip", "Save strip (PNG)", "png"), save("gif", "Save film (GIF)", "gif"))),
+      make("div", { class: "controls" }, take, save("strip", "Save PNG strip", "png"), save("gif", "Save GIF", "gif"))),
     make("div", { class: "morph-side" }, strip,
       legend, make("figure", {}, chart, words), table));
   element.replaceChildren(
@@ -298,8 +298,10 @@ function inWords(radii, kind, law) {
   const least = (/** @type {Float32Array} */ r) => Math.min(...r);
   const own = radii[kind];
   let said = `The ${kind} path goes from radius ${number(own[0], 1)} to ${number(own[own.length - 1], 1)}, at least ${number(least(own), 1)} on its way`;
-  const low = law.quantiles["0.01"];
-  said += least(own) < low ? `: nearer to the mean than 99 % of the training codes (${number(low, 1)}).` : ", which is where codes are.";
+  const low = law.quantiles["0.01"], high = law.quantiles["0.99"];
+  if (least(own) < low) said += `: nearer to the mean than 99 % of the training codes (${number(low, 1)}).`;
+  else if (Math.max(...own) > high) said += `; it reaches farther out than 99 % of the training codes (${number(high, 1)}).`;
+  else said += `: within the radii of 98 % of the training codes (${number(low, 1)} to ${number(high, 1)}).`;
   const others = Object.keys(radii).filter((name) => name !== kind);
   if (others.length) said += ` Least radius of the others: ${others.map((name) => `${name} ${number(least(radii[name]), 1)}`).join(", ")}.`;
   return said;

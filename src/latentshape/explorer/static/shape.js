@@ -375,7 +375,7 @@ function histogram(facts, app, focused) {
   const low = Math.min(Math.max(edges[0], mean - 4.5 * std), 0 - 0.3 * std), high = Math.max(Math.min(edges[edges.length - 1], mean + 4.5 * std), 0.3 * std);
   const top = 1.06 * Math.max(...counts, ...fit.y);
   responsive(canvas, (width) => {
-    const drawn = frame({ width, height: 130, small: true, label: words,
+    const drawn = frame({ width, height: 130, small: true,
       x: { low, high, label: "" }, y: { low: 0, high: top, label: "" }, margin: { top: 8, right: 8 } });
     addSteps(drawn, edges, counts, "codes-area");
     addLine(drawn, fit.x, fit.y, "law-line");

@@ -38,6 +38,7 @@ bench: $(VENV)/.bench$(SYSTEM_SITE)
 	$(BIN)/python benchmarks/shape.py
 	$(BIN)/python benchmarks/samplers.py
 	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/explorer.py
 
 install: $(VENV)/.demo$(SYSTEM_SITE)
 
@@ -55,11 +56,11 @@ $(VENV)/.demo$(SYSTEM_SITE): $(VENV)/.python$(SYSTEM_SITE) pyproject.toml
 	@touch $@
 
 $(VENV)/.dev$(SYSTEM_SITE): $(VENV)/.demo$(SYSTEM_SITE)
-	$(PIP) -e '.[faces,fast,parquet,flow,dev]' $(CONSTRAINTS)
+	$(PIP) -e '.[faces,fast,parquet,flow,browser,dev]' $(CONSTRAINTS)
 	@touch $@
 
 $(VENV)/.bench$(SYSTEM_SITE): $(VENV)/.dev$(SYSTEM_SITE)
-	$(PIP) -e '.[faces,fast,parquet,flow,dev,bench]' $(CONSTRAINTS)
+	$(PIP) -e '.[faces,fast,parquet,flow,browser,dev,bench]' $(CONSTRAINTS)
 	@touch $@
 
 .PHONY: demo test check bench install clean

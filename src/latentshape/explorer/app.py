@@ -438,6 +438,8 @@ def serve(
         raise InputError(f"--port is a number from 0 to 65535, got {port}.")
     listening = _listen(host, port)
     port = listening.getsockname()[1]
+    say(f"Reading {sum(map(len, session.codes.values())):,} codes of {session.name}.")
+    session.warm()
     shown = f"[{host}]" if ":" in host else host
     if host in LOOPBACK:
         # Browsers leave out the port that is the protocol's own.

@@ -206,6 +206,15 @@ class Session:
             "limits": {"codes": MOST_CODES, "drawn": MOST_DRAWN},
         }
 
+    def warm(self) -> None:
+        """Work out what the page asks first, so that it need not wait."""
+        first = self.about()["default"]
+        self.plane(first["x"], first["y"])
+        self.lift(first["x"], first["y"])
+        self.slide()
+        if self.model is not None:
+            self.picture(first["ref"])
+
     @property
     def size(self) -> int | None:
         """Side of the pictures in pixels."""

@@ -107,7 +107,7 @@ def test_seeds_samplers_and_numbers_of_pictures_are_in_the_url(visit):
     shown = "[...document.querySelectorAll('[data-ref]')].map(b => b.dataset.ref).join()"
     before = page.evaluate(shown)
     assert "cube:15" in before
-    link = page.url.split("#")[1]
+    link = page.evaluate("location.hash.slice(1)")
     page.go_back()  # a change is a place in the history
     visit.wait("document.querySelectorAll('.sampler-row').length === 3")
     page.go_back()
@@ -347,6 +347,7 @@ def test_a_bar_of_the_spectrum_opens_the_plane_of_its_axes(visit):
     page = visit.follow("view=shape")
     settled(visit)
     page.locator(".spectrum").focus()
+    page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     assert "axis 3" in page.locator(".spectrum").get_attribute("aria-valuetext")

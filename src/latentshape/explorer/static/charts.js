@@ -106,7 +106,10 @@ let clips = 0;
  * @returns {Frame & {svg: SVGElement}}
  */
 export function frame({ width, height, x, y, label = undefined, margin = {}, small = false }) {
-  const root = makeSVG("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: label && "img", "aria-label": label, "aria-hidden": label ? undefined : "true", class: small ? "chart small" : "chart" });
+  const root = makeSVG("svg", {
+    width, height, viewBox: `0 0 ${width} ${height}`, class: small ? "chart small" : "chart",
+    ...(label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" }),
+  });
   return { svg: root, ...addFrame(root, { width, height, x, y, margin, small }) };
 }
 
@@ -209,7 +212,9 @@ export function addRule(into, at, name, words) {
   into.plot.append(makeSVG("line", { class: name, x1: place, x2: place, y1: top, y2: bottom }));
   if (!words) return;
   const turned = place > (left + right) / 2;
-  into.plot.append(makeSVG("text", { class: `${name} words`, x: place + (turned ? -6 : 6), y: top + 12, "text-anchor": turned ? "end" : "start" }, words));
+  into.plot.append(makeSVG("text", {
+    class: `${name} words`, x: place + (turned ? -6 : 6), y: top + 12, "text-anchor": turned ? "end" : "start",
+  }, words));
 }
 
 /**
@@ -222,7 +227,7 @@ export function key(marks) {
     makeSVG("svg", { width: 26, height: 12, "aria-hidden": "true", class: "chart" },
       kind === "area" || kind === "band"
         ? makeSVG("rect", { class: name, x: 1, y: 1, width: 24, height: 10 })
-        : makeSVG("line", { class: name, x1: kind === "rule" ? 13 : 1, x2: kind === "rule" ? 13 : 25, y1: kind === "rule" ? 0 : 6, y2: kind === "rule" ? 12 : 6 })),
+        : makeSVG("line", { class: name, ...(kind === "rule" ? { x1: 13, x2: 13, y1: 0, y2: 12 } : { x1: 1, x2: 25, y1: 6, y2: 6 }) })),
     words)));
 }
 
@@ -280,7 +285,10 @@ export function matrix({ values, n, label, describe, onMove, onOpen }) {
   const canvas = make("canvas", { width: n, height: n, "aria-hidden": "true" });
   const lens = make("canvas", { class: "lens", width: 220, height: 220, "aria-hidden": "true" });
   const cursor = make("div", { class: "cell-cursor", hidden: true });
-  const map = make("div", { class: "matrix-map", tabindex: "0", role: "application", "aria-roledescription": "matrix", "aria-label": `${label} Arrow keys move the cell, with Shift by ten; Home goes to the strongest pair; Enter opens its plane.` }, canvas, cursor);
+  const keys = "Arrow keys move the cell, with Shift by ten; Home goes to the strongest pair; Enter opens its plane.";
+  const map = make("div", {
+    class: "matrix-map", tabindex: "0", role: "application", "aria-roledescription": "matrix", "aria-label": `${label} ${keys}`,
+  }, canvas, cursor);
   let row = 0, column = Math.min(1, n - 1);
   const [strongRow, strongColumn] = strongest(values, n);
 

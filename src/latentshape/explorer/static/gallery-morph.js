@@ -89,7 +89,7 @@ export function mountMorph(element, app) {
     make("div", { class: "morph-ends" }, ends[0].element, swap, ends[1].element),
     make("div", { class: "controls" },
       make("fieldset", { class: "chips" }, make("legend", {}, "Path"),
-        ...kinds.map((kind, k) => make("label", { title: KINDS[/** @type {keyof typeof KINDS} */ (kind)] ?? kind }, ways[k], kind))),
+        ...kinds.map((kind, k) => make("label", {}, ways[k], kind))),
       labelled("Steps", steps), meaning),
     problem, result);
 
@@ -195,7 +195,9 @@ export function mountMorph(element, app) {
       { name: "codes-band", kind: "band", words: "98 % of the training codes" },
       { name: "median-line", kind: "line", words: "their median" },
     ]));
-    if (![...steps.options].some((o) => Number(o.value) === now.steps)) steps.append(make("option", { value: now.steps }, String(now.steps)));
+    if (![...steps.options].some((option) => Number(option.value) === now.steps)) {
+      steps.append(make("option", { value: now.steps }, String(now.steps)));
+    }
     steps.value = String(now.steps);
     const words = `${now.from} ${now.to} ${now.kind} ${now.steps}`;
     if (words === drawn) {
@@ -297,14 +299,15 @@ export function mountMorph(element, app) {
 function inWords(radii, kind, law) {
   const least = (/** @type {Float32Array} */ r) => Math.min(...r);
   const own = radii[kind];
-  let said = `The ${kind} path goes from radius ${number(own[0], 1)} to ${number(own[own.length - 1], 1)}, at least ${number(least(own), 1)} on its way`;
+  let said = `The ${kind} path goes from radius ${number(own[0], 1)} to ${number(own[own.length - 1], 1)}, `
+    + `at least ${number(least(own), 1)} on its way`;
   const low = law.quantiles["0.01"], high = law.quantiles["0.99"];
   if (least(own) < low) said += `: nearer to the mean than 99 % of the training codes (${number(low, 1)}).`;
   else if (Math.max(...own) > high) said += `; it reaches farther out than 99 % of the training codes (${number(high, 1)}).`;
   else said += `: within the radii of 98 % of the training codes (${number(low, 1)} to ${number(high, 1)}).`;
   const others = Object.keys(radii).filter((name) => name !== kind);
-  if (others.length) said += ` Least radius of the others: ${others.map((name) => `${name} ${number(least(radii[name]), 1)}`).join(", ")}.`;
-  return said;
+  const theirs = others.map((name) => `${name} ${number(least(radii[name]), 1)}`);
+  return theirs.length ? `${said} Least radius of the others: ${theirs.join(", ")}.` : said;
 }
 
 /** @param {number} count @param {number} width pixels @returns {number[]} steps with a number below them */

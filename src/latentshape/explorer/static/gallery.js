@@ -153,7 +153,8 @@ function mountSamplers(element, app) {
     const after = [...before, ...names.filter((n) => !before.includes(n))];
     app.go({ g_samplers: after.join() === usual.join() ? "" : after.join() });
   } }));
-  const seed = make("input", { type: "number", min: 0, step: 1, onchange: () => app.go({ g_seed: String(whole(seed.value, 0) || "") }) });
+  const seed = make("input", { type: "number", min: 0, step: 1,
+    onchange: () => app.go({ g_seed: String(whole(seed.value, 0) || "") }) });
   const count = choice(COUNTS, (value) => app.go({ g_count: value === COUNT ? "" : String(value) }));
   const step = (/** @type {number} */ by) => {
     const now = wanted();
@@ -256,9 +257,12 @@ function mountPairs(element, app) {
     const split = splits.find(({ name }) => name === app.state.g_split) ?? last;
     return { split, start: whole(app.state.g_start, 0, Math.max(0, split.n - 1)) };
   };
-  const choose = make("select", { onchange: () => app.go({ g_split: choose.value === last.name ? "" : choose.value, g_start: "" }) },
+  const choose = make("select", {
+    onchange: () => app.go({ g_split: choose.value === last.name ? "" : choose.value, g_start: "" }),
+  },
     ...splits.map(({ name, n }) => make("option", { value: name }, `${name} (${number(n, 0)})`)));
-  const start = make("input", { type: "number", min: 0, step: 1, onchange: () => app.go({ g_start: String(whole(start.value, 0) || "") }) });
+  const start = make("input", { type: "number", min: 0, step: 1,
+    onchange: () => app.go({ g_start: String(whole(start.value, 0) || "") }) });
   const step = (/** @type {number} */ by) => {
     const now = wanted();
     const to = now.start + by * PAIRS;
@@ -301,7 +305,8 @@ function mountPairs(element, app) {
         return made;
       }));
       markCurrent(grid, app.current.ref);
-      const how = app.about.images ? "Left the image, right its reconstruction. " : "Reconstructions; the images themselves are not at hand. ";
+      const how = app.about.images ? "Left the image, right its reconstruction. "
+        : "Reconstructions; the images themselves are not at hand. ";
       summary.textContent = `${how}A click makes its code the current one.`;
       const known = (await Promise.all(errors)).filter((e) => e !== null);
       if (now !== drawn || !known.length) return;
@@ -332,11 +337,12 @@ function pair(app, ref, id) {
   const made = make("img", { alt: "", width: size, height: size, decoding: "async" });
   const caption = make("small", {}, id);
   const wide = make("span", { class: "two" }, ...(app.about.images ? [real] : []), made);
-  const loaded = (/** @type {HTMLImageElement} */ image, /** @type {Promise<string>} */ address) => new Promise((resolve, reject) => {
-    image.addEventListener("load", resolve);
-    image.addEventListener("error", reject);
-    address.then((src) => { image.src = src; }, reject);
-  });
+  const loaded = (/** @type {HTMLImageElement} */ image, /** @type {Promise<string>} */ address) =>
+    new Promise((resolve, reject) => {
+      image.addEventListener("load", resolve);
+      image.addEventListener("error", reject);
+      address.then((src) => { image.src = src; }, reject);
+    });
   const shown = loaded(made, app.source.picture(ref)).catch(async () => {
     caption.textContent = await whyNot(app, ref);
     caption.className = "problem";

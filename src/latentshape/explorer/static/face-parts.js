@@ -45,7 +45,7 @@ export function mountRadius(root, about) {
     make(
       "p",
       { class: "note" },
-      `Training codes: median ${readable(median)}, half of them in the dark band; √d = ${readable(law.sqrt_d)}.`,
+      `Training codes: median ${readable(median)}, half of them in the inner band; √d = ${readable(law.sqrt_d)}.`,
     ),
   );
   const number = root.querySelector("output");

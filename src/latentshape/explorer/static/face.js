@@ -22,10 +22,9 @@ const MOST_SEED = 999_999_999;
 export function mountFace(root, app) {
   const { about, source } = app;
   const canvas = make("canvas", { class: "picture", role: "img", width: about.size, height: about.size });
-  canvas.classList.toggle("small", about.size < 48);
   const caption = make("figcaption", { id: "caption" });
   const sampler = make("select", { id: "sampler", onchange: () => redrawn(0) });
-  for (const name of about.samplers) sampler.append(make("option", { value: name }, name));
+  for (const name of about.samplers) sampler.append(make("option", { value: name, title: about.sampler_words?.[name] }, name));
   const seed = make("input", {
     type: "number", id: "seed", min: 0, max: MOST_SEED, step: 1,
     onchange: () => redrawn(0),

@@ -373,7 +373,7 @@ async function start() {
   window.addEventListener("hashchange", follow);
   resolving = resolve();
   const shown = await resolving;
-  if (shown && app.state.view === "face") app.say(`Current: ${app.current.label}.`);
+  if (shown && app.state.view !== "plane") app.say(`Current: ${app.current.label}.`);
   if (!shown) {
     // A link to a code that is not there: say so, and show something that is.
     setCurrent(app.mean, "mean", "mean 1", labelOf("mean", 1));

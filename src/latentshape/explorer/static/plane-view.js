@@ -52,7 +52,8 @@ export function readable(value, digits = 3) {
 export class PlaneView {
   /**
    * @param {HTMLElement} root gets `role="application"`
-   * @param {{redrawn: (ms: number) => void, moved: (box: Box) => void}} told
+   * @param {{redrawn: (ms: number) => void, moved: (box: Box | null) => void}} told `moved` gets null where all is in
+   *     view
    */
   constructor(root, told) {
     this.root = root;
@@ -74,8 +75,10 @@ export class PlaneView {
     this.facts = null;
     /** @type {Box} */
     this.box = [-1, 1, -1, 1];
-    /** @type {Box} */
+    /** @type {Box} the first look */
     this.home = [-1, 1, -1, 1];
+    /** @type {Box} what was asked for; the box is as much more as the shape of the plot needs */
+    this.wanted = this.home;
     /** @type {Float32Array | null} (2, n) drawn codes */
     this.drawn = null;
     /** @type {{u: number, v: number, node: SVGElement}[]} */
@@ -92,7 +95,6 @@ export class PlaneView {
     const width = this.root.clientWidth - ROOM.left - ROOM.right;
     const height = this.root.clientHeight - ROOM.top - ROOM.bottom;
     if (width < 20 || height < 20) return; // hidden
-    const first = !this.width;
     const changed = width !== this.width || height !== this.height;
     this.width = width;
     this.height = height;
@@ -108,7 +110,7 @@ export class PlaneView {
     this.xLabel.setAttribute("y", String(ROOM.top + height + ROOM.bottom - 6));
     const turn = `translate(14 ${ROOM.top + height / 2}) rotate(-90)`;
     this.yLabel.setAttribute("transform", turn);
-    if (this.facts && (changed || first)) this.setBox(this.box, false);
+    if (this.facts && changed) this.setBox(this.wanted, false);
   }
 
   /**
@@ -161,6 +163,7 @@ export class PlaneView {
    * @param {boolean} [tell] whether the page is to know
    */
   setBox(box, tell = true) {
+    this.wanted = box;
     let [u0, u1, v0, v1] = box;
     const [wide, high] = [this.home[1] - this.home[0], this.home[3] - this.home[2]];
     const grow = Math.max(NEAREST / Math.min((u1 - u0) / wide, (v1 - v0) / high), 1);
@@ -174,7 +177,7 @@ export class PlaneView {
     }
     this.box = [u0, u1, v0, v1];
     this.redraw();
-    if (tell) this.told.moved(this.box);
+    if (tell) this.told.moved(box === this.home ? null : this.box);
   }
 
   /**

@@ -11,6 +11,7 @@ import { categories, gradient, suiting, unknown } from "./colours.js";
 import { drawPicture, labelled, make, makeSVG } from "./dom.js";
 import { PlaneView, percent, readable } from "./plane-view.js";
 import { mountStrip } from "./plane-strip.js";
+import { SourceError } from "./source.js";
 
 const RESTS = [
   ["mean", "at the mean"],
@@ -61,7 +62,7 @@ export function mountPlane(root, app) {
   const contours = box("contours", "contours");
   const drawn = make("select", { id: "drawn", onchange: () => app.go({ drawn: drawn.value }) });
   drawn.append(make("option", { value: "" }, "none"));
-  for (const name of about.samplers) drawn.append(make("option", { value: name }, name));
+  for (const name of about.samplers) drawn.append(make("option", { value: name, title: about.sampler_words?.[name] }, name));
   const drawnN = whole("drawn_n", 1, about.limits.drawn ?? 5000);
   const drawnSeed = whole("drawn_seed", 0, 999_999);
   const lineMode = make(
@@ -142,10 +143,8 @@ export function mountPlane(root, app) {
       app.time("redraw", milliseconds);
       app.timings.paint ??= performance.now();
     },
-    moved: (part) => {
-      const home = part.every((value, i) => Math.abs(value - view.home[i]) < 1e-9);
-      app.go({ box: home ? "" : part.map((value) => value.toPrecision(5)).join(",") }, { replace: true });
-    },
+    moved: (part) =>
+      app.go({ box: part ? part.map((value) => value.toPrecision(5)).join(",") : "" }, { replace: true }),
   });
 
   // --- what lies where -----------------------------------------------------------------------------------------
@@ -195,6 +194,7 @@ export function mountPlane(root, app) {
   async function load() {
     const turn = ++loading;
     const { x, y } = app.state;
+    const first = !facts;
     axisX.value = x;
     axisY.value = y;
     root.classList.add("loading");
@@ -212,17 +212,27 @@ export function mountPlane(root, app) {
       await Promise.all([loadColour(), loadDrawn()]);
       describePlot();
       drawStrip();
-      if (app.state.view === "plane") {
+      if (app.state.view === "plane" && !silent) {
         const how = pictures ? "Click or drag: the picture of that code appears." : "Click a place to learn how far out it lies.";
         app.say(`${about.n.toLocaleString("en")} codes in the plane of ${short(facts.x)} and ${short(facts.y)}. ${how}`);
       }
     } catch (error) {
       app.complain(error);
+      if (turn === loading) fallBack(first);
     } finally {
+      silent &&= turn !== loading;
       if (turn === loading) root.classList.remove("loading");
     }
   }
 
+  /** Axes that span no plane, or that are not there: back to what is shown, or to the first look. */
+  function fallBack(/** @type {boolean} */ first) {
+    const [x, y] = first ? [about.default.x, about.default.y] : [facts.x.axis, facts.y.axis];
+    if (x === app.state.x && y === app.state.y) return;
+    silent = true; // the refusal is what is to be read
+    app.go({ x, y, box: "", line: "" }, { replace: true });
+  }
+  let silent = false;
   let colouring = 0;
 
   async function loadColour() {
@@ -230,13 +240,19 @@ export function mountPlane(root, app) {
     const by = app.state.colour;
     colour.value = by;
     try {
+      if (!about.colours.some((/** @type {any} */ known) => known.by === by)) {
+        throw new SourceError(`Nothing here is coloured by ${by}; the density is shown.`, 0);
+      }
       const [values, found] =
         by === "density" ? [null, null] : await Promise.all([source.colour(by), source.legend(by)]);
       if (turn !== colouring) return;
       view.density.setValues(values, found);
     } catch (error) {
       app.complain(error);
-      if (turn === colouring && by !== "density") app.go({ colour: "density" }, { replace: true });
+      if (turn === colouring && by !== "density") {
+        silent = true;
+        app.go({ colour: "density" }, { replace: true });
+      }
       return;
     }
     showLegend();
@@ -391,13 +407,10 @@ export function mountPlane(root, app) {
 
   // --- the line ------------------------------------------------------------------------------------------------
 
-  /** What rest = current leaves as it is along the line. */
-  let lineFrom = /** @type {Float32Array | null} */ (null);
-
   function lineCodes() {
     const line = readLine(app.state.line);
     if (!line || !facts) return null;
-    const from = lineFrom ?? app.current.code ?? row(6);
+    const from = app.current.code ?? row(6);
     const steps = Math.min(24, Math.max(8, Math.round(app.state.steps)));
     const codes = new Float32Array(steps * about.d);
     for (let i = 0; i < steps; i++) {
@@ -424,7 +437,6 @@ export function mountPlane(root, app) {
 
   /** @param {number[]} line u, v of A and of B @param {boolean} [replace] */
   function setLine(line, replace = false) {
-    lineFrom = app.current.code;
     app.go({ line: line.map((value) => value.toPrecision(5)).join(",") }, { replace });
   }
 
@@ -515,6 +527,7 @@ export function mountPlane(root, app) {
       if (gesture.kind === "look") finishLook();
       else if (gesture.kind === "line") {
         app.say(gesture.moved ? "The pictures from A to B are below the plane." : "Drag to draw a line.");
+        strip.scrollIntoView({ block: "nearest" });
       }
       gesture = null;
     });
@@ -609,7 +622,10 @@ export function mountPlane(root, app) {
   // Where the current face is not beside the plane, a finger still sees what it touches.
   app.onPicture((/** @type {any} */ found) => drawPicture(inset, found));
   app.onChange(follow);
-  app.onCode(mark);
+  app.onCode((/** @type {any} */ current, /** @type {boolean} */ live) => {
+    mark();
+    if (!live && app.state.line && app.state.rest === "current") drawStrip();
+  });
   app.onTheme((/** @type {boolean} */ dark) => {
     view.density.setTheme(dark);
     showLegend();

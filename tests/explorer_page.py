@@ -1,7 +1,7 @@
 """The explorer's page in a real browser: one Chromium and one server for all tests of a module.
 
-A test gets a `visit`, which opens states of the page and remembers what went wrong in it: errors of the console,
-and requests to other hosts. Both are looked at when the test is over.
+A `Visit` opens states of the page and remembers what went wrong in it: errors of the console, refused requests,
+and requests to other hosts. They are looked at when the test is over.
 """
 
 import functools

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from explorer_page import Visit, launched
-from explorer_server import serving
 from PIL import Image
 
+from explorer_page import Visit, launched
+from explorer_server import serving
 from latentshape.explorer.session import Session
 from latentshape.runs import RunFolder
 from tiny_run import _made

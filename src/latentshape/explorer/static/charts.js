@@ -227,7 +227,9 @@ export function key(marks) {
     makeSVG("svg", { width: 26, height: 12, "aria-hidden": "true", class: "chart" },
       kind === "area" || kind === "band"
         ? makeSVG("rect", { class: name, x: 1, y: 1, width: 24, height: 10 })
-        : makeSVG("line", { class: name, ...(kind === "rule" ? { x1: 13, x2: 13, y1: 0, y2: 12 } : { x1: 1, x2: 25, y1: 6, y2: 6 }) })),
+        : makeSVG("line", {
+          class: name, ...(kind === "rule" ? { x1: 13, x2: 13, y1: 0, y2: 12 } : { x1: 1, x2: 25, y1: 6, y2: 6 }),
+        })),
     words)));
 }
 

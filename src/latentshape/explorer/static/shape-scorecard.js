@@ -73,13 +73,13 @@ export async function scorecardPanel(body, app) {
     make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Scorecard, scrolls sideways" },
       make("table", { class: "card" },
         make("caption", { class: "spoken" }, "Scorecard: yardsticks, then samplers by their gap"),
-        make("thead", {}, make("tr", {}, make("td"), ...columns.map(({ label, better }) => make("th", { scope: "col" }, label,
-          ...(better ? [make("small", {}, better > 0 ? "more is better" : "less is better")] : []))))),
+        make("thead", {}, make("tr", {}, make("td"), ...columns.map(({ label, better }) => make("th", { scope: "col" },
+          label, ...(better ? [make("small", {}, better > 0 ? "more is better" : "less is better")] : []))))),
         group("yardsticks", yardsticks), group("samplers", samplers))),
     make("p", { class: "note" }, `★ best of the samplers in its column, ≈ level with it: their ranges meet. In small print the range `
       + `over ${card.draws} draws; of face rate and log-likelihood, a 95 % interval. ${number(card.n, 0)} pictures a row and draw. `
-      + "Gap: Fréchet distance to reconstructions of test images by the same decoder, in the named features; precision and recall are among reconstructions, in random-conv features: a law of "
-      + "little variety wins the first and loses the second. "
+      + "Gap: Fréchet distance to reconstructions of test images by the same decoder, in the named features; precision and "
+      + "recall are among reconstructions, in random-conv features: a law of little variety wins the first and loses the second. "
       + "Log-likelihood: of held-out codes, each. A name opens its pictures."));
 }
 

@@ -67,7 +67,7 @@ function facts(shape) {
   }
   if (summary?.dominant) {
     card(String(summary.dominant.length), summary.dominant.length === 1 ? "dominant component" : "dominant components",
-      summary.dominant_share_of_offset == null ? ""
+      !summary.dominant.length || summary.dominant_share_of_offset == null ? ""
         : `with ${percent(summary.dominant_share_of_offset, 0)} of the squared distance between mean and origin`);
   }
   return make("ul", { class: "facts" }, ...cards);
@@ -92,7 +92,8 @@ function correlationTable(shape) {
   return [small("Pairs of components with |r| above a threshold", ["|r| above", "pairs", "share", "control", "if independent"],
     THRESHOLDS.filter((t) => t in counts).map((t) => [t, number(counts[t], 0), percent(counts[t] / pairs),
       number(control?.counts?.[t], 0), independent?.[t] == null ? "–" : number(independent[t], 0)]),
-    `Of ${number(pairs, 0)} pairs. The control has the measured covariance: it shows the sampling error alone.`)];
+    `Of ${number(pairs, 0)} pairs. The control has the measured covariance: it shows the sampling error alone. `
+      + "If independent: as many as chance would put there.")];
 }
 
 /** @param {string} caption @param {string[]} columns @param {string[][]} rows @param {string} note */

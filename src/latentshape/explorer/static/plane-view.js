@@ -252,7 +252,7 @@ export class PlaneView {
     if (!this.drawn) return;
     const { context, ratio } = this.density;
     const count = this.drawn.length / 2;
-    const arm = (count > 1500 ? 2 : 3) * ratio;
+    const arm = (count > 250 ? 2 : 3) * ratio; // many would hide what they lie on
     context.beginPath();
     for (let i = 0; i < count; i++) {
       const [x, y] = this.toPixels(this.drawn[i], this.drawn[count + i]);

@@ -188,7 +188,7 @@ export function mountPlane(root, app) {
     const { x, y } = facts;
     const sigmas = (/** @type {number} */ value, /** @type {any} */ axis) =>
       readable((value - axis.mean) / axis.std, 2);
-    return `${short(x)} ${readable(u)} (${sigmas(u, x)}σ), ${short(y)} ${readable(v)} (${sigmas(v, y)}σ)`;
+    return `${short(x)}: ${readable(u)} (${sigmas(u, x)}σ), ${short(y)}: ${readable(v)} (${sigmas(v, y)}σ)`;
   }
 
   async function load() {
@@ -450,7 +450,8 @@ export function mountPlane(root, app) {
   /** @param {number} u @param {number} v @param {Float32Array} from */
   function look(u, v, from) {
     const code = codeAt(u, v, from);
-    app.live(code, { label: wordsOf(u, v) });
+    readout.textContent = wordsOf(u, v);
+    app.live(code, { label: readout.textContent });
     return code;
   }
 
@@ -595,7 +596,11 @@ export function mountPlane(root, app) {
     app.go({ x, y, box: "", line: "" });
   }
 
+  let opened = false;
+
   function follow(/** @type {any} */ state, /** @type {Set<string>} */ changed) {
+    controls();
+    if (!opened) return; // all of it is read when the plane is first seen
     if (changed.has("x") || changed.has("y")) load();
     else if (facts) {
       if (changed.has("colour")) loadColour().then(describePlot);
@@ -608,7 +613,6 @@ export function mountPlane(root, app) {
         view.setBox(wanted, false);
       }
     }
-    controls();
   }
 
   function controls() {
@@ -633,10 +637,13 @@ export function mountPlane(root, app) {
   });
   view.density.setTheme(app.dark);
   controls();
-  load();
 
   return {
-    show: () => view.measure(),
+    show: () => {
+      view.measure();
+      if (!opened) load();
+      opened = true;
+    },
     hide: () => {},
   };
 }
@@ -647,7 +654,7 @@ function axisOptions(about) {
   const group = (/** @type {string} */ label, /** @type {[string, string][]} */ entries) =>
     make("optgroup", { label }, ...entries.map(([value, text]) => make("option", { value }, text)));
   const groups = [
-    group("Principal axes", Array.from({ length: pca }, (_, k) => [`pca:${k}`, `principal axis ${k + 1}`])),
+    group("Principal axes (PCA)", Array.from({ length: pca }, (_, k) => [`pca:${k}`, `PCA axis ${k + 1}`])),
     group("Components", Array.from({ length: component }, (_, j) => [`component:${j}`, `component ${j}`])),
   ];
   if (attribute.length) {
@@ -659,7 +666,7 @@ function axisOptions(about) {
 /** @param {any} axis facts of one @returns {string} a name for the status line */
 function short(axis) {
   const [kind, which] = axis.axis.split(":");
-  if (kind === "pca") return `axis ${Number(which) + 1}`;
+  if (kind === "pca") return `PCA axis ${Number(which) + 1}`;
   return kind === "component" ? `component ${which}` : which;
 }
 

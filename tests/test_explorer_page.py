@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explorer_page import Visit, launched, served
+from explorer_page import Visit, launched
+from explorer_server import serving
 from latentshape.explorer.references import parse_reference, written_out
 from latentshape.explorer.session import Session
 from latentshape.runs import RunFolder
@@ -34,7 +35,8 @@ def address(browser, tmp_path_factory):
     base = _made(tmp_path_factory.getbasetemp() / "tiny")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LATENTSHAPE_CACHE", str(base / "cache"))
-        yield served(Session.of_run(RunFolder(base / "run")))
+        with serving(Session.of_run(RunFolder(base / "run"))) as found:
+            yield found
 
 
 @pytest.fixture
@@ -125,7 +127,7 @@ def fragment(seen):
     return {k: v[0] for k, v in parse_qs(urlsplit(seen.page.url).fragment).items()}
 
 
-# --- the plane -----------------------------------------------------------------------------------------------
+# --- the plane ----------------------------------------------------------------------------------------------
 
 
 def drawn_pixels(seen):
@@ -146,7 +148,8 @@ def test_the_plane_shows_all_codes_with_their_ellipses(seen):
         for key in ("observed", "expected"):
             assert f"{100 * ellipse[key]:.1f} %" in table
     words = page.locator("#plot canvas").get_attribute("aria-label")
-    assert words.startswith("200 codes, principal axis 1") and "ellipse holds" in words
+    assert words.startswith("200 codes, principal axis 1")
+    assert "ellipse holds" in words
     page.mouse.move(*place_of(seen, 0.3, 0.3))
     assert "σ" in page.locator(".readout").inner_text()
     assert page.locator("#facts").inner_text() == "200 codes, d = 5"
@@ -223,7 +226,9 @@ def test_a_click_anywhere_decodes_the_code_of_that_place(seen, rest):
     moved = lift[:2] @ (z - base)
     np.testing.assert_allclose(z, base + moved @ steps, atol=1e-4)
     assert seen.page.evaluate("window.explorer.timings.click")[0] > 0
-    seen.wait("document.querySelector('.radius .words').textContent.startsWith('Mahalanobis radius')")
+    seen.wait(
+        "document.querySelector('.radius .words').textContent.startsWith('Mahalanobis radius')"
+    )
 
 
 def test_a_drag_shows_live_pictures_and_ends_in_one_state(seen):
@@ -267,7 +272,8 @@ def test_a_line_gives_a_strip_that_is_chosen_from_and_saved(seen):
         with Image.open(waiting.value.path()) as image:
             assert image.format == kind
             if kind == "PNG":
-                assert image.width >= 11 * 32 and image.width / image.height > 8
+                assert image.width >= 11 * 32
+                assert image.width / image.height > 8
             else:
                 # There and back, the ends once; frames that look the same are one.
                 assert 2 <= image.n_frames <= 20
@@ -305,7 +311,8 @@ def test_the_plane_is_zoomed_and_moved(seen):
     page.get_by_role("button", name="Show all").click()
     assert "box" not in fragment(seen)
     redraws = page.evaluate("window.explorer.timings.redraw")
-    assert len(redraws) >= 4 and all(0 < t < 1000 for t in redraws)
+    assert len(redraws) >= 4
+    assert all(0 < t < 1000 for t in redraws)
 
 
 def test_everything_in_the_plane_goes_by_keyboard(seen):
@@ -319,7 +326,11 @@ def test_everything_in_the_plane_goes_by_keyboard(seen):
     plane = page.request.get(f"{seen.address}api/plane?x=pca:0&y=pca:1").json()
     lift = numbers(seen, "lift", x="pca:0", y="pca:1").reshape(7, D)
     at = lift[:2] @ lift[6] + plane["offset"]
-    for key, sigmas in (("ArrowRight", (0.1, 0)), ("Shift+ArrowUp", (0, 0.5)), ("ArrowLeft", (-0.1, 0))):
+    for key, sigmas in (
+        ("ArrowRight", (0.1, 0)),
+        ("Shift+ArrowUp", (0, 0.5)),
+        ("ArrowLeft", (-0.1, 0)),
+    ):
         page.keyboard.press(key)
         at = at + np.multiply(sigmas, (plane["x"]["std"], plane["y"]["std"]))
         np.testing.assert_allclose(lift[:2] @ current(seen) + plane["offset"], at, atol=1e-3)
@@ -332,7 +343,9 @@ def test_everything_in_the_plane_goes_by_keyboard(seen):
     page.keyboard.press("Enter")
     left, right, low, high = (float(v) for v in fragment(seen)["box"].split(","))
     at[0] += 0.5 * plane["x"]["std"]
-    np.testing.assert_allclose([(left + right) / 2, (low + high) / 2], at, atol=0.01 * (right - left))
+    np.testing.assert_allclose(
+        [(left + right) / 2, (low + high) / 2], at, atol=0.01 * (right - left)
+    )
     page.keyboard.press("0")
     assert "box" not in fragment(seen)
     page.locator("#tab-plane").focus()
@@ -341,7 +354,7 @@ def test_everything_in_the_plane_goes_by_keyboard(seen):
     assert page.evaluate("document.activeElement.id") == "tab-face"
 
 
-# --- the current face ----------------------------------------------------------------------------------------
+# --- the current face ---------------------------------------------------------------------------------------
 
 
 def move_slider(seen, name, keys):
@@ -357,9 +370,12 @@ def test_sliders_move_the_code_and_hold_the_others(seen):
     page.wait_for_selector("[data-slider]")
     before = current(seen)
     readouts = numbers(seen, "readouts").reshape(-1, D + 1)
-    names = page.evaluate("[...document.querySelectorAll('[data-slider]')].map(e => e.dataset.slider)")
+    names = page.evaluate(
+        "[...document.querySelectorAll('[data-slider]')].map(e => e.dataset.slider)"
+    )
     attributes = [name for name in names if name.startswith("attribute")]
-    assert attributes and "pca:0" in names
+    assert attributes
+    assert "pca:0" in names
     for name in ("pca:1", attributes[0]):
         was = readouts @ np.append(current(seen), 1)
         move_slider(seen, name, 10)
@@ -418,7 +434,9 @@ def test_radius_and_neighbours_are_the_servers(seen):
     page.wait_for_selector(".thumbnails button")
     z = numbers(seen, "code", ref="train:2")
     said = page.request.post(
-        f"{seen.address}api/describe", data=z.tobytes(), headers={"Origin": seen.address.rstrip("/")}
+        f"{seen.address}api/describe",
+        data=z.tobytes(),
+        headers={"Origin": seen.address.rstrip("/")},
     ).json()
     assert page.locator(".radius .words").inner_text() == said["words"]
     assert page.locator(".heading output").inner_text() == f"{said['radius']:.1f}"
@@ -453,17 +471,17 @@ def test_a_photo_becomes_the_current_face_and_is_moved(seen, tmp_path):
         seen.expect_wrong(words)
 
 
-# --- states, errors, looks -----------------------------------------------------------------------------------
+# --- states, errors, looks ----------------------------------------------------------------------------------
 
 
-def test_an_address_reproduces_what_was_seen(seen, address):
+def test_an_address_reproduces_what_was_seen(seen):
     z = np.linspace(-2, 2, D).astype(np.float32)
+    about = seen.page.request.get(f"{seen.address}api/about").json()
+    attribute = f"y=attribute:{about['axes']['attribute'][0]}"
     parts = [
-        "x=component:1", "y=attribute:Male", "colour=radius", "rest=conditional", "contours=1",
+        "x=component:1", attribute, "colour=radius", "rest=conditional", "contours=1",
         "drawn=gaussian", "drawn_n=50", "line=-1,-1,1,1", "steps=9", f"ref={written_out(z)}", "t=0.5",
     ]  # fmt: skip
-    about = seen.page.request.get(f"{address}api/about").json()
-    parts[1] = f"y=attribute:{about['axes']['attribute'][0]}"
     seen.open("" + "&".join(parts))
     seen.wait("document.querySelectorAll('.pictures canvas').length === 9")
     mean = numbers(seen, "code", ref="mean")
@@ -566,13 +584,16 @@ def test_every_control_has_a_name(seen):
         assert seen.page.locator("[role=status]").get_attribute("aria-live") == "polite"
 
 
-def test_bare_codes_have_a_plane_and_a_shape(visit):
+def test_bare_codes_have_a_plane_and_a_shape(browser):
     z = np.random.default_rng(0).standard_normal((300, 4)).astype(np.float32)
-    seen = visit(served(Session({"codes": z}, "a cloud")))
-    page = seen.open("view=face")
-    seen.wait("window.explorer.timings.paint > 0")
-    assert page.locator("#tabs button").all_inner_texts() == ["Plane", "Shape"]
-    assert page.locator("#face").is_hidden() and page.locator("#plane").is_visible()
-    page.mouse.click(*place_of(seen, 0.6, 0.4))
-    seen.wait("document.querySelector('#status').textContent.includes('Mahalanobis')")
-    assert current(seen).shape == (4,)
+    with serving(Session({"codes": z}, "a cloud")) as address:
+        seen = Visit(browser, address)
+        page = seen.open("view=face")
+        seen.wait("window.explorer.timings.paint > 0")
+        assert page.locator("#tabs button").all_inner_texts() == ["Plane", "Shape"]
+        assert page.locator("#face").is_hidden()
+        assert page.locator("#plane").is_visible()
+        page.mouse.click(*place_of(seen, 0.6, 0.4))
+        seen.wait("document.querySelector('#status').textContent.includes('Mahalanobis')")
+        assert current(seen).shape == (4,)
+        seen.leave()

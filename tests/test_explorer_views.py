@@ -100,6 +100,7 @@ def test_samplers_stand_side_by_side_on_the_same_seeds(visit):
 def test_seeds_samplers_and_numbers_of_pictures_are_in_the_url(visit):
     page = visit.follow("view=gallery&g_count=8")
     page.get_by_role("button", name="Next seeds").click()
+    page.wait_for_timeout(200)  # what changes at once is one place in the history
     page.get_by_role("checkbox", name="cube", exact=True).check()
     visit.wait("document.querySelectorAll('.sampler-row').length === 4")
     assert visit.state()["g_seed"] == "8"
@@ -107,6 +108,7 @@ def test_seeds_samplers_and_numbers_of_pictures_are_in_the_url(visit):
     shown = "[...document.querySelectorAll('[data-ref]')].map(b => b.dataset.ref).join()"
     before = page.evaluate(shown)
     assert "cube:15" in before
+    visit.wait("location.hash.includes('cube')")
     link = page.evaluate("location.hash.slice(1)")
     page.go_back()  # a change is a place in the history
     visit.wait("document.querySelectorAll('.sampler-row').length === 3")

@@ -285,7 +285,8 @@ export function colourOf(element, name) {
  */
 export function matrix({ values, n, label, describe, onMove, onOpen }) {
   const canvas = make("canvas", { width: n, height: n, "aria-hidden": "true" });
-  const lens = make("canvas", { class: "lens", width: 220, height: 220, "aria-hidden": "true" });
+  // Cells of a small matrix are large enough by themselves.
+  const lens = make("canvas", { class: "lens", width: 220, height: 220, "aria-hidden": "true", hidden: n <= 24 });
   const cursor = make("div", { class: "cell-cursor", hidden: true });
   const keys = "Arrow keys move the cell, with Shift by ten; Home goes to the strongest pair; Enter opens its plane.";
   const map = make("div", {

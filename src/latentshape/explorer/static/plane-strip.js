@@ -3,8 +3,9 @@
 
 import { download, drawPicture, make } from "./dom.js";
 
-const LEAST = 8;
-const MOST = 24;
+/** Pictures in a strip. */
+export const LEAST_STEPS = 8;
+export const MOST_STEPS = 24;
 
 /**
  * @param {HTMLElement} root
@@ -17,7 +18,7 @@ export function mountStrip(root, app, line) {
   const pictures = make("div", { class: "pictures", role: "group", "aria-label": "Pictures from A to B" });
   const count = make("output", { class: "number" });
   const steps = make("input", {
-    type: "range", min: LEAST, max: MOST, step: 1, "aria-label": "Pictures in the strip",
+    type: "range", min: LEAST_STEPS, max: MOST_STEPS, step: 1, "aria-label": "Pictures in the strip",
     oninput: () => {
       count.textContent = steps.value;
       line.steps(Number(steps.value));

@@ -123,7 +123,8 @@ def status(seen):
 
 def fragment(seen):
     """What the address says, once it has settled."""
-    seen.page.wait_for_timeout(200)
+    seen.page.wait_for_timeout(50)  # the wheel's events come a moment after it was turned
+    seen.page.evaluate("window.explorer.settle()")
     return {k: v[0] for k, v in parse_qs(urlsplit(seen.page.url).fragment).items()}
 
 
@@ -461,6 +462,17 @@ def test_a_photo_becomes_the_current_face_and_is_moved(seen, tmp_path):
     before = current(seen)
     move_slider(seen, "pca:0", 5)
     assert not np.allclose(before, current(seen))
+
+    dropped = """async address => {
+        const content = await (await fetch(address)).arrayBuffer();
+        const held = new DataTransfer();
+        held.items.add(new File([content], "dropped.png", { type: "image/png" }));
+        const event = new DragEvent("drop", { dataTransfer: held, bubbles: true, cancelable: true });
+        document.querySelector("#upload").dispatchEvent(event);
+    }"""
+    page.evaluate(dropped, "api/image?ref=test:1")
+    seen.wait("document.querySelector('#status').textContent.includes('dropped.png.')")
+    np.testing.assert_allclose(current(seen), numbers(seen, "code", ref="test:1"), atol=1e-3)
 
     other = tmp_path / "words.png"
     other.write_text("no picture")

@@ -36,7 +36,10 @@ export class Density {
   constructor(canvas) {
     this.canvas = canvas;
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    this.u = this.v = new Float32Array(0);
+    /** @type {Float32Array} */
+    this.u = new Float32Array(0);
+    /** @type {Float32Array} */
+    this.v = this.u;
     /** @type {Uint8Array | null} a colour for each point; null: density alone */
     this.indices = null;
     this.kind = "density";
@@ -51,8 +54,12 @@ export class Density {
     this.weights = new Uint8Array(0);
     this.inView = 0;
     this.palette = scale("density", false);
+    /** @type {any} */
     this.legend = null;
+    /** @type {Float32Array | null} */
     this.values = null;
+    /** @type {Float32Array | null} sums for mean colours, made when they are first needed */
+    this.cells = null;
   }
 
   /**

@@ -18,6 +18,7 @@
  * | `live(code)` | shows a code while something moves: pictures follow, the URL does not; end with `select` |
  * | `go(partial, {replace})` | changes the state and the URL; `replace` makes no entry in the history |
  * | `say(sentence)` | shows a sentence in the status line, which screen readers read |
+ * | `greet(sentence)` | the same, unless a refusal stands there that has to be read |
  * | `complain(error)` | the same for an error |
  * | `onChange(listener)` | `listener(state, changed)` after every change of state; `changed` is a Set of keys |
  * | `onCode(listener)` | `listener(current, live)` after every change of the current code |
@@ -29,7 +30,7 @@
  * A view is `mount(element, app)`, which returns `{show(), hide()}`. Galleries and the shape view are loaded when
  * they are first opened, so that the plane is there at once.
  *
- * `window.explorer` is `{state, timings, ready}` for tests and scripts.
+ * `window.explorer` is `{state, current, timings, settle, ready}` for tests and scripts.
  */
 
 import { mountFace } from "./face.js";
@@ -84,6 +85,10 @@ app.say = (/** @type {string} */ sentence) => {
   status.textContent = sentence;
 };
 
+app.greet = (/** @type {string} */ sentence) => {
+  if (!element("status").classList.contains("error")) app.say(sentence);
+};
+
 app.complain = (/** @type {any} */ error) => {
   if (error?.name === "AbortError") return;
   const status = element("status");
@@ -125,6 +130,7 @@ function tell(changed) {
 app.go = (/** @type {any} */ partial, /** @type {{replace?: boolean}} */ options = {}) => {
   const changed = adopt({ ...app.state, ...partial });
   if (!changed.size) return;
+  if (!options.replace) element("status").classList.remove("error"); // the person has gone on
   write(Boolean(options.replace));
   tell(changed);
 };
@@ -373,7 +379,7 @@ async function start() {
   window.addEventListener("hashchange", follow);
   resolving = resolve();
   const shown = await resolving;
-  if (shown && app.state.view !== "plane") app.say(`Current: ${app.current.label}.`);
+  if (shown && app.state.view !== "plane") app.greet(`Current: ${app.current.label}.`);
   if (!shown) {
     // A link to a code that is not there: say so, and show something that is.
     setCurrent(app.mean, "mean", "mean 1", labelOf("mean", 1));
@@ -393,6 +399,7 @@ Object.defineProperty(window, "explorer", {
       return app.current;
     },
     timings: app.timings,
+    settle: () => app.settle(),
     ready: ready.then(() => true),
   },
 });

@@ -44,9 +44,10 @@ function checksOf(/** @type {any} */ density, /** @type {boolean} */ dark, /** @
   const counts = new Array(256).fill(0);
   for (const index of density.indices) counts[index]++;
   const colours = categories(density.legend.labels.length, dark);
+  /** @type {[string, number, string][]} */
   const entries = density.legend.labels.map((/** @type {string} */ label, /** @type {number} */ k) => [label, k, colours[k]]);
   if (counts[255]) entries.push(["unknown", 255, unknown(dark)]);
-  const checks = entries.map(([/** @type {string} */ label, /** @type {number} */ k, /** @type {string} */ colour]) => {
+  const checks = entries.map(([label, k, colour]) => {
     const input = make("input", {
       type: "checkbox",
       onchange: () => {

@@ -83,8 +83,13 @@ export class PlaneView {
     this.drawn = null;
     /** @type {{u: number, v: number, node: SVGElement}[]} */
     this.marks = [];
+    /** @type {{u: number, v: number, node: SVGElement}[]} names of the ellipses, at their tops */
+    this.sigmaNames = [];
+    this.sameScale = false;
     /** @type {number[] | null} u, v of A and of B */
     this.line = null;
+    /** @type {SVGElement | null} the line itself */
+    this.stroke = null;
     this.frame = 0;
     this.width = this.height = 0;
     new ResizeObserver(() => this.measure()).observe(root);
@@ -124,7 +129,8 @@ export class PlaneView {
     this.facts = facts;
     const long = Math.max(facts.x.std, facts.y.std) / Math.min(facts.x.std, facts.y.std);
     this.sameScale = Boolean(facts.same_unit) && long < UNLIKE;
-    this.home = [...facts.range.x, ...facts.range.y];
+    const { x, y } = facts.range;
+    this.home = [x[0], x[1], y[0], y[1]];
     this.density.setPoints(points);
     this.xLabel.textContent = facts.x.label;
     this.yLabel.textContent = facts.y.label;
@@ -276,7 +282,7 @@ export class PlaneView {
     const sx = this.width / (u1 - u0);
     const sy = -this.height / (v1 - v0);
     this.curves.setAttribute("transform", `matrix(${sx} 0 0 ${sy} ${-u0 * sx} ${-v1 * sy})`);
-    for (const { u, v, node } of this.sigmaNames ?? []) {
+    for (const { u, v, node } of this.sigmaNames) {
       const [x, y] = this.toPixels(u, v);
       node.setAttribute("x", x.toFixed(1));
       node.setAttribute("y", (y - 4).toFixed(1));
@@ -328,8 +334,9 @@ export class PlaneView {
     this.marks = marks;
     const nodes = marks.map((mark) => mark.node);
     if (this.line) {
-      this.stroke = makeSVG("line", { class: "stroke" });
-      nodes.unshift(this.stroke);
+      const stroke = makeSVG("line", { class: "stroke" });
+      nodes.unshift(stroke);
+      this.stroke = stroke;
     }
     this.pins.replaceChildren(...nodes);
     this.placeMarks();

@@ -40,15 +40,31 @@ class Plane {
     /** @type {Geometry | null} null until a plane has come */
     this.geometry = null;
     this.opened = false;
-    /** Whether what is in the status line is a refusal that has to stay. */
-    this.refused = false;
     /** How often planes, colours and draws were asked for: only the latest answers count. */
     this.turns = { plane: 0, colour: 0, drawn: 0 };
     /** @type {{code: Float32Array, from: Float32Array} | null} the place that is being looked at, and what it began from */
     this.looking = null;
     this.drawing = false;
     this.marks = new Marks();
-    this.build();
+    this.plot = make("div", {
+      class: "plot", id: "plot", tabindex: 0, role: "application", "aria-label": HELP, "aria-roledescription": "plane",
+    });
+    this.inset = make("canvas", { class: "inset", "aria-hidden": "true", hidden: !app.about.decodes });
+    this.readout = make("p", { class: "readout", "aria-hidden": "true" });
+    this.legend = make("div", { class: "legend" });
+    this.coverage = make("table", { class: "coverage" });
+    this.strips = make("section", { class: "strip", "aria-label": "Pictures along the line", hidden: true });
+    this.controls = makeControls(app, (on) => this.drawLines(on));
+    this.view = new PlaneView(this.plot, {
+      redrawn: (milliseconds) => {
+        app.time("redraw", milliseconds);
+        app.timings.paint ??= performance.now();
+      },
+      moved: (box) => app.go({ box: box ? written(box) : "" }, { replace: true }),
+    });
+    /** Bare codes have no pictures. */
+    this.strip = app.about.decodes ? mountStrip(this.strips, app, this.line()) : null;
+    this.layOut();
     listen(this.plot, this.view, this.hands());
     app.onChange((/** @type {any} */ state, /** @type {Set<string>} */ changed) => this.follow(state, changed));
     app.onCode((/** @type {any} */ current, /** @type {boolean} */ live) => {
@@ -62,18 +78,7 @@ class Plane {
     this.showChoices();
   }
 
-  build() {
-    const { app } = this;
-    const pictures = app.about.decodes;
-    this.controls = makeControls(app, (on) => this.drawLines(on));
-    this.plot = make("div", {
-      class: "plot", id: "plot", tabindex: 0, role: "application", "aria-label": HELP, "aria-roledescription": "plane",
-    });
-    this.inset = make("canvas", { class: "inset", "aria-hidden": "true", hidden: !pictures });
-    this.readout = make("p", { class: "readout", "aria-hidden": "true" });
-    this.legend = make("div", { class: "legend" });
-    this.coverage = make("table", { class: "coverage" });
-    this.strips = make("section", { class: "strip", "aria-label": "Pictures along the line", hidden: true });
+  layOut() {
     const zoomers = [
       this.zoomer("+", "Zoom in", () => this.view.zoom(1.5)),
       this.zoomer("−", "Zoom out", () => this.view.zoom(1 / 1.5)),
@@ -86,20 +91,16 @@ class Plane {
       this.strips,
       make("div", { class: "below" }, this.legend, this.coverage),
     );
-    this.view = new PlaneView(this.plot, {
-      redrawn: (milliseconds) => {
-        app.time("redraw", milliseconds);
-        app.timings.paint ??= performance.now();
-      },
-      moved: (box) => app.go({ box: box ? written(box) : "" }, { replace: true }),
-    });
-    if (pictures) {
-      this.strip = mountStrip(this.strips, app, {
-        codes: () => this.lineCodes(),
-        steps: (count) => app.go({ steps: count }, { replace: true }),
-        clear: () => app.go({ line: "" }),
-      });
-    }
+  }
+
+  /** What the strip is told of the line. */
+  line() {
+    const { app } = this;
+    return {
+      codes: () => this.lineCodes(),
+      steps: (/** @type {number} */ count) => app.go({ steps: count }, { replace: true }),
+      clear: () => app.go({ line: "" }),
+    };
   }
 
   /** @param {string} sign @param {string} label @param {() => void} onclick */
@@ -144,14 +145,12 @@ class Plane {
 
   welcome() {
     const { app, geometry } = this;
-    if (!this.refused && app.state.view === "plane" && geometry) {
-      const { x, y } = geometry.facts;
-      const how = app.about.decodes
-        ? "Click or drag: the picture of that code appears."
-        : "Click a place to learn how far out it lies.";
-      app.say(`${app.about.n.toLocaleString("en")} codes in the plane of ${shortName(x)} and ${shortName(y)}. ${how}`);
-    }
-    this.refused = false;
+    if (app.state.view !== "plane" || !geometry) return;
+    const { x, y } = geometry.facts;
+    const how = app.about.decodes
+      ? "Click or drag: the picture of that code appears."
+      : "Click a place to learn how far out it lies.";
+    app.greet(`${app.about.n.toLocaleString("en")} codes in the plane of ${shortName(x)} and ${shortName(y)}. ${how}`);
   }
 
   /** Axes that span no plane, or that are not there: back to what is shown, or to the first look. */
@@ -161,7 +160,6 @@ class Plane {
       ? { x: this.geometry.facts.x.axis, y: this.geometry.facts.y.axis }
       : about.default;
     if (x === state.x && y === state.y) return;
-    this.refused = true;
     this.app.go({ x, y, box: "", line: "" }, { replace: true });
   }
 
@@ -175,10 +173,7 @@ class Plane {
       this.view.density.setValues(found.values, found.legend);
     } catch (error) {
       app.complain(error);
-      if (turn === turns.colour && by !== "density") {
-        this.refused = true;
-        app.go({ colour: "density" }, { replace: true });
-      }
+      if (turn === turns.colour && by !== "density") app.go({ colour: "density" }, { replace: true });
       return;
     }
     this.showLegend();
@@ -204,7 +199,6 @@ class Plane {
       if (drawn) found = await app.source.drawn(drawn, seed, n, x, y);
     } catch (error) {
       app.complain(error);
-      this.refused = true;
     }
     if (turn !== turns.drawn) return;
     view.drawn = found;

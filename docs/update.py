@@ -501,6 +501,43 @@ def series_page(folder: Path) -> None:
         fill(HERE / "results.md", "<!-- comparators -->", comparators(read_json(path)))
 
 
+#: Pictures of the explorer: file, and state in the address.
+VIEWS = (
+    ("explorer", "ref=mixture:6&drawn=mixture&drawn_n=200"),
+    ("explorer-gallery", "view=gallery"),
+)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def explorer_pictures(run: RunFolder, width: int = 1280, height: int = 860) -> None:
+    """Photograph the explorer of a run, in the browser that is installed."""
+    from playwright.sync_api import sync_playwright
+
+    from latentshape.explorer.session import Session
+
+    sys.path.append(str(HERE.parent / "tests"))
+    from explorer_server import serving
+
+    browser_path = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    if browser_path is None:
+        print("No Chromium: pictures of the explorer stay as they are.")
+        return
+    session = Session.of_run(run)
+    session.warm()
+    with serving(session) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        for name, state in VIEWS:
+            page = browser.new_page(viewport={"width": width, "height": height})
+            page.goto(f"{address}#{state}")
+            page.evaluate("() => window.explorer.ready")
+            page.wait_for_load_state("networkidle")
+            page.wait_for_timeout(1500)
+            page.screenshot(path=HERE / f"{name}.png")
+            (HERE / f"{name}.png").write_bytes(palette_png(HERE / f"{name}.png"))
+            page.close()
+        browser.close()
+
+
 def main() -> None:
     """Update the documents from the runs named on the command line."""
     for folder in sys.argv[1:]:
@@ -522,6 +559,7 @@ def main() -> None:
                 if (run.series_path / f"{name}.png").exists():
                     shutil.copy(run.series_path / f"{name}.png", HERE / f"{name}.png")
             save_png(HERE / "faces.png", picture(run))
+            explorer_pictures(run)
             fill(
                 HERE.parent / "README.md",
                 "<!-- table: python docs/update.py runs/faces -->",

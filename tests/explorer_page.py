@@ -1,7 +1,7 @@
 """The explorer's page in a real browser: one Chromium and one server for all tests of a module.
 
-A `Visit` opens states of the page and remembers what went wrong in it: errors of the console, refused requests,
-and requests to other hosts. They are looked at when the test is over.
+A `Visit` opens states of the page and remembers what went wrong in it: errors of the console, refused
+requests, and requests to other hosts. They are looked at when the test is over.
 """
 
 import functools
@@ -24,7 +24,9 @@ PATIENCE = 20_000
 @functools.cache
 def chromium() -> str:
     """Where the browser is; skips the test where there is none."""
-    pytest.importorskip("playwright.sync_api", reason="playwright is not installed: extra 'browser'")
+    pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: extra 'browser'"
+    )
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the path")

@@ -1,19 +1,18 @@
 """A real explorer at a free port, for tests that ask it over the wire."""
 
 import contextlib
-import socket
 import threading
 import time
 
 import uvicorn
 
-from latentshape.explorer.app import HOSTS, make_app
+from latentshape.explorer.app import HOSTS, listen, make_app
 
 
 @contextlib.contextmanager
 def serving(session, token=None):
     """The address of a server of the session, which ends with the block."""
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]
     hosts = [] if token else [f"{name}:{port}" for name in HOSTS]
     app = make_app(session, hosts, token)

@@ -418,6 +418,12 @@ def test_two_hundred_people_click_at_once_and_each_gets_their_own(faces):
     assert again == [found[0][4], found[99][4]]
 
 
+def test_the_body_of_an_answer_does_not_wait_for_the_receipt_of_its_header():
+    """asyncio switches Nagle's delay off only where a socket says that it is TCP."""
+    with the_app.listen(HOST, 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP
+
+
 def test_more_than_can_wait_are_told_so(bare, monkeypatch):
     monkeypatch.setattr(the_app, "WAITING", 0)
     found = ask(bare, "/api/about")

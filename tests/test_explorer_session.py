@@ -368,6 +368,16 @@ def test_an_uploaded_image_of_the_run_gets_its_code_back(of_run):
     assert np.allclose(z, of_run.code("test:2"), atol=1e-5)
 
 
+def test_the_sliders_of_a_run_with_many_attributes_can_be_moved_apart(of_run):
+    """Five components and seventy attributes: no more are offered than there are ways to move."""
+    record, steps, readouts = of_run.slide()
+    names = [slider["name"] for slider in record["attributes"]]
+    assert 1 <= len(names) <= of_run.d
+    moved = readouts[-len(names) :, :-1] @ steps[-len(names) :].T
+    assert np.allclose(moved, np.eye(len(names)), atol=1e-3)
+    assert np.abs(steps).max() < 20 * of_run.moments.std.max()
+
+
 def test_everything_about_a_run_is_there(of_run):
     about = of_run.about()
     assert about["decodes"]

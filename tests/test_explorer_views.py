@@ -160,7 +160,9 @@ def test_images_stand_beside_their_reconstructions(visit, run):
 def test_the_error_of_a_reconstruction_is_that_of_its_pixels(visit, address, run):
     session = Session.of_run(run)
     page = visit.follow("view=gallery&g_show=pairs")
-    visit.wait("document.querySelector('[data-ref=\"test:0\"] small')?.textContent.includes('RMSE')")
+    visit.wait(
+        "document.querySelector('[data-ref=\"test:0\"] small')?.textContent.includes('RMSE')"
+    )
     said = float(text(page, '[data-ref="test:0"] small').split()[-1])
     made = session.picture("test:0").astype(float) / 255
     import urllib.request
@@ -273,7 +275,9 @@ def test_every_chart_has_axes_and_a_text_alternative(visit):
     page = visit.follow("view=shape")
     settled(visit)
     charts = page.locator("#shape svg.chart[role=img]")
-    assert charts.count() == 2  # radius and spectrum; a component's button says what its chart shows
+    assert (
+        charts.count() == 2
+    )  # radius and spectrum; a component's button says what its chart shows
     for described in [*charts.all(), *page.locator("button.component").all()]:
         assert len(described.get_attribute("aria-label")) > 60
         assert described.locator(".axes text").count() >= 4

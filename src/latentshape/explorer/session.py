@@ -26,7 +26,7 @@ from latentshape.explorer.axes import Axes, PlaneOfAxes
 from latentshape.explorer.references import PLACES, parse_reference
 from latentshape.facts import Facts
 from latentshape.neighbourhood import nearest_codes
-from latentshape.samplers import SAMPLERS, Sampler
+from latentshape.samplers import SAMPLERS, Sampler, sampler_class
 from latentshape.shape import (
     MahalanobisLaw,
     Moments,
@@ -55,17 +55,21 @@ BARE = "codes"
 #: Levels of the ellipses and contours.
 SIGMAS = (1.0, 2.0, 3.0)
 #: Half a side of the first look at a plane, in standard deviations.
-SPAN = 4.5
+SPAN = 3.8
 #: Points of an ellipse.
 ELLIPSE = 121
 #: Planes whose points are kept (200,000 codes: 1.6 MB each).
 PLANES = 16
-#: Sliders that are offered unless others are asked for, and how alike two read-outs of them may be.
-PCA_SLIDERS, ATTRIBUTE_SLIDERS, ALIKE = 8, 8, 0.8
+#: Sliders that are offered unless others are asked for.
+PCA_SLIDERS, ATTRIBUTE_SLIDERS = 8, 8
+#: What of an attribute's read-out the others' must not tell, in sigmas, for it to be offered beside them.
+OWN = 0.5
 #: Neighbours named with a code.
 NEAREST = 6
 #: Codes in one question, at most: a strip, a film, drawn points.
 MOST_CODES, MOST_DRAWN = 64, 5000
+#: Training images in which faces are looked for, to know where they usually are.
+FRAMED = 60
 #: Codes behind a histogram of radii at most.
 RADII = 100_000
 
@@ -190,6 +194,7 @@ class Session:
             "size": self.size,
             "channels": self.channels,
             "samplers": list(SAMPLERS),
+            "sampler_words": {name: sampler_class(name).description for name in SAMPLERS},
             "recommended": recommended,
             "axes": {"component": self.d, "pca": pca, "attribute": list(self.axes.attributes)},
             "default": {
@@ -330,7 +335,7 @@ class Session:
             InputError: There is none of that name, or it cannot be fitted to these codes.
         """
         from latentshape.pipeline import fitted
-        from latentshape.samplers import make_sampler, sampler_class
+        from latentshape.samplers import make_sampler
 
         sampler_class(name)
 
@@ -556,13 +561,13 @@ class Session:
 
         if self.model is None or self.run is None:
             raise InputError("There is no encoder here: these are bare codes.")
-        pixels = square_of(self.run, content, crop, frame=self._frame)
+        pixels = square_of(self.run, content, crop, frame=self.frame)
         with self._drawing:
             z = next(encode_pixels(self.model, pixels[None], np.array([0]), precision_of(self.run)))
         return z[0], pixels
 
-    def _frame(self) -> np.ndarray | None:
-        """Where faces lie in this run's images; None where that cannot be known."""
+    def frame(self) -> np.ndarray | None:
+        """Where faces lie in this run's images; None where that cannot be known. Seconds, the first time."""
         from latentshape.photos import usual_frame
 
         def look() -> np.ndarray | None:
@@ -570,7 +575,7 @@ class Session:
                 dataset = self._dataset()
             except InputError:
                 return None
-            return usual_frame(_thinned(dataset.pixels[dataset.indices(self._first)], 200))
+            return usual_frame(_thinned(dataset.pixels[dataset.indices(self._first)], FRAMED))
 
         return self._kept.get("frame", look)
 
@@ -696,12 +701,17 @@ class Session:
                 else abs(s.value)
                 for s in found
             ]
-            alike = np.abs(directions.readouts @ self.moments.cov @ directions.readouts.T)
+            # Read-outs as vectors whose products are their correlations; what is left of each after
+            # those chosen before it is what it can still be moved by while they are held.
+            left = directions.readouts @ self.moments.factor()
             chosen: list[int] = []
             for j in np.argsort(how_well)[::-1]:
-                if how_well[j] > 0 and all(alike[j, i] < ALIKE for i in chosen):
+                own = float(np.linalg.norm(left[j]))
+                if how_well[j] > 0 and own >= OWN and len(chosen) < ATTRIBUTE_SLIDERS:
                     chosen.append(int(j))
-            return tuple(directions.names[j] for j in chosen[:ATTRIBUTE_SLIDERS])
+                    unit = left[j] / own
+                    left -= np.outer(left @ unit, unit)
+            return tuple(directions.names[j] for j in chosen)
 
         return self._kept.get("telling", choose)
 

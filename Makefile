@@ -1,5 +1,6 @@
 # make demo    faces from a bare clone: train, measure, draw, judge -> runs/faces/report.html
 # make test    the whole test suite
+# make test-frameworks   other people's models: Keras (torch, JAX), diffusers, ONNX
 # make check   format, lint, types
 # make bench   speed, as ratios against peers measured in the same run
 #
@@ -25,7 +26,11 @@ demo: $(VENV)/.demo$(SYSTEM_SITE)
 	$(BIN)/latentshape run --preset faces-64 --out runs/faces
 
 test: $(VENV)/.dev$(SYSTEM_SITE)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet -n $(JOBS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet -n $(JOBS) --dist worksteal --ignore tests/frameworks
+
+test-frameworks: $(VENV)/.frameworks$(SYSTEM_SITE)
+	KERAS_BACKEND=torch $(BIN)/python -m pytest --quiet tests/frameworks
+	KERAS_BACKEND=jax $(BIN)/python -m pytest --quiet tests/frameworks/test_keras.py
 
 check: $(VENV)/.dev$(SYSTEM_SITE)
 	$(BIN)/ruff format --check .
@@ -59,8 +64,12 @@ $(VENV)/.dev$(SYSTEM_SITE): $(VENV)/.demo$(SYSTEM_SITE)
 	$(PIP) -e '.[faces,fast,parquet,flow,browser,dev]' $(CONSTRAINTS)
 	@touch $@
 
+$(VENV)/.frameworks$(SYSTEM_SITE): $(VENV)/.dev$(SYSTEM_SITE)
+	$(PIP) -e '.[faces,fast,parquet,flow,browser,dev,keras,jax,diffusers,onnx]' $(CONSTRAINTS)
+	@touch $@
+
 $(VENV)/.bench$(SYSTEM_SITE): $(VENV)/.dev$(SYSTEM_SITE)
 	$(PIP) -e '.[faces,fast,parquet,flow,browser,dev,bench]' $(CONSTRAINTS)
 	@touch $@
 
-.PHONY: demo test check bench install clean
+.PHONY: demo test test-frameworks check bench install clean

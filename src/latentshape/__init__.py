@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from latentshape.adapters.choosing import adapt
+    from latentshape.adopting import adopt
     from latentshape.codes import load_codes
     from latentshape.config import make_config
     from latentshape.data import open_dataset
@@ -25,6 +27,8 @@ _HOMES = {
     "InputError": "errors",
     "RunFolder": "runs",
     "SAMPLERS": "samplers",
+    "adapt": "adapters.choosing",
+    "adopt": "adopting",
     "decode_pixels": "decoding",
     "grid": "images",
     "load_codes": "codes",
@@ -41,6 +45,8 @@ __all__ = [
     "SAMPLERS",
     "InputError",
     "RunFolder",
+    "adapt",
+    "adopt",
     "decode_pixels",
     "grid",
     "load_codes",

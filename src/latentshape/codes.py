@@ -80,7 +80,7 @@ def encode_pixels(
     """
     from latentshape.training import autocast
 
-    device = next(model.parameters()).device
+    device = model.device
     model.eval()
     # One context around the loop: weights are cast once, not for every batch.
     with (

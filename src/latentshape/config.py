@@ -42,6 +42,10 @@ MODELS: dict[str, str] = {
 }
 
 
+#: A model of somebody else's, which has no networks and no training here.
+ADOPTED = "adopted"
+
+
 def _option(default: Any, help_text: str) -> Any:
     return field(default=default, metadata={"help": help_text})
 
@@ -255,7 +259,8 @@ def check_config(config: Config) -> None:
         InputError: Naming the field, its value, and a value that would do.
     """
     data, model, training = config.data, config.model, config.training
-    _between("size", data.size, 28, 256)
+    adopted = model.model == ADOPTED
+    _between("size", data.size, *((4, 1024) if adopted else (28, 256)))
     if data.channels not in (1, 3):
         raise InputError(f"channels must be 1 (grey) or 3 (colour), got {data.channels}.")
     for name, value in (
@@ -271,10 +276,28 @@ def check_config(config: Config) -> None:
         raise InputError(
             f"n must be at least 2 pictures, to have a spread to judge; got {config.evaluation.n}."
         )
-    _one_of("model", model.model, tuple(MODELS))
+    if not adopted:
+        _one_of("model", model.model, tuple(MODELS))
     _one_of("activation", model.activation, ACTIVATIONS)
     _one_of("schedule", training.schedule, SCHEDULES)
     _one_of("precision", training.precision, PRECISIONS)
+    if not adopted:
+        _check_networks(data, model)
+    if training.learning_rate <= 0:
+        raise InputError(f"learning_rate must be positive, got {training.learning_rate}.")
+    for name in ("negative_slope", "beta", "prior_weight", "code_penalty", "decoder_decay"):
+        if getattr(model, name) < 0:
+            raise InputError(f"{name} must not be negative, got {getattr(model, name)}.")
+    if training.seed >= 2**63:
+        raise InputError(f"seed must be below 2^63, got {training.seed}.")
+    for epoch in training.snapshots:
+        _between("snapshots", epoch, 1, training.epochs)
+    if training.weight_decay < 0 or training.seed < 0:
+        raise InputError("weight_decay and seed must not be negative.")
+
+
+def _check_networks(data: DataConfig, model: ModelConfig) -> None:
+    """See that filters, strides, kernel and size make networks."""
     if not model.filters or min(model.filters) < 1:
         raise InputError(f"filters must be positive numbers, one per layer, got {model.filters}.")
     strides = model.layer_strides()
@@ -301,17 +324,6 @@ def check_config(config: Config) -> None:
             f"size {data.size} is not divisible by {step}, the product of the strides {strides}. "
             f"Use {f'--size {sizes}, or ' if sizes else ''}fewer or smaller --strides."
         )
-    if training.learning_rate <= 0:
-        raise InputError(f"learning_rate must be positive, got {training.learning_rate}.")
-    for name in ("negative_slope", "beta", "prior_weight", "code_penalty", "decoder_decay"):
-        if getattr(model, name) < 0:
-            raise InputError(f"{name} must not be negative, got {getattr(model, name)}.")
-    if training.seed >= 2**63:
-        raise InputError(f"seed must be below 2^63, got {training.seed}.")
-    for epoch in training.snapshots:
-        _between("snapshots", epoch, 1, training.epochs)
-    if training.weight_decay < 0 or training.seed < 0:
-        raise InputError("weight_decay and seed must not be negative.")
 
 
 def _words(text: str) -> list[str]:

@@ -46,7 +46,7 @@ def decode(
             f"The decoder takes codes of {model.latent_dim} components, got {z.shape[1]}: these "
             "codes (or this sampler) belong to another model."
         )
-    device = next(model.parameters()).device
+    device = model.device
     model.eval()
     for start in range(0, len(z), batch):
         block = np.zeros((batch, z.shape[1]), np.float32)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentshape.config import Config
+from latentshape.config import ADOPTED, Config
 from latentshape.errors import InputError, suggestion
 from latentshape.files import write_json
 from latentshape.progress import bar, say
@@ -90,7 +90,8 @@ def train_run(config: Config, out: Path, tensorboard: bool = False) -> RunFolder
     took = time.perf_counter() - began
     run = RunFolder.create(out, config)
     if run.done("train", run.model_path):
-        say(f"{run.path} is trained already.")
+        if config.model.model != ADOPTED:
+            say(f"{run.path} is trained already.")
         if listener:
             for line in run.metrics():
                 listener(line)

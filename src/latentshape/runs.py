@@ -48,7 +48,7 @@ class RunFolder:
         self.stages_path = self.path / "stages.json"
         self.metrics_path = self.path / "metrics.jsonl"
         self.checkpoint_path = self.path / "checkpoints" / "last.safetensors"
-        self.model_path = self.path / "model.safetensors"
+        self.adapter_path = self.path / "adapter.json"
         self.codes_path = self.path / "codes"
         self.shape_path = self.path / "shape.json"
         self.samplers_path = self.path / "samplers"
@@ -100,6 +100,13 @@ class RunFolder:
             )
         write_json(run.config_path, config.to_dict())
         return run
+
+    @property
+    def model_path(self) -> Path:
+        """What tells the model: its weights; of an adopted one, what is known of it."""
+        if self.adapter_path.exists():
+            return self.adapter_path
+        return self.path / "model.safetensors"
 
     def config(self) -> Config:
         """The config as it was resolved when the run was made."""

@@ -272,7 +272,7 @@ class Judge:
         if why_none is None:
             detector = calibrate(dataset.pixels[sample[:CALIBRATION_IMAGES]])
             why_none = no_faces(detector)
-        device = next(model.parameters()).device
+        device = model.device
         if config is None:
             config = EvaluationConfig(features="pixel-pca,random-conv")
         weights = {"inception": config.inception_weights, "dinov2": config.dinov2_weights}

@@ -94,7 +94,7 @@ def innermost(bench: Bench) -> Record:
         return Network(seen, patterns, np.diag(np.concatenate(means)))
 
     trained = look(bench.model, rows, _tables(bench.codes("train"), chosen))
-    device = next(bench.model.parameters()).device
+    device = bench.model.device
     untrained = look(build_model(config).to(device), few)
     maps = [_entry(m, trained, untrained, dataset.ids) for m in range(len(trained.reached))]
     shown = [_row(entry) for entry in maps]

@@ -138,7 +138,7 @@ def _networks(bench: Bench) -> Iterator[tuple[str, int, ConvAutoencoder]]:
         raise InputError(
             f"A model {config.model.model!r} has no convolutional layers to look into."
         )
-    device = next(bench.model.parameters()).device
+    device = bench.model.device
     yield "untrained", 0, untrained.to(device).eval()
     for epoch, path in bench.run.snapshots().items():
         yield f"after {epoch} epoch{'s' * (epoch > 1)}", epoch, load_model(bench.run, path)  # type: ignore[misc]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from latentshape.config import MODELS, Config
+from latentshape.config import ADOPTED, MODELS, Config
 from latentshape.errors import InputError
 from latentshape.runs import RunFolder
 
@@ -26,6 +26,11 @@ def build_model(config: Config) -> Autoencoder:
     """
     import torch
 
+    if config.model.model == ADOPTED:
+        raise InputError(
+            "An adopted model was trained elsewhere and cannot be built here; hand it over with "
+            "latentshape.adopt."
+        )
     module, _, name = MODELS[config.model.model].partition(":")
     kind = getattr(import_module(module), name)
     with torch.random.fork_rng(devices=[]):
@@ -47,6 +52,10 @@ def load_model(run: RunFolder, weights: Path | None = None) -> Autoencoder:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if run.config().model.model == ADOPTED:
+        from latentshape.adapters.held import held_model
+
+        return held_model(run)
     weights = weights or run.need(run.model_path, "train --out")
     model = build_model(run.config())
     try:

@@ -25,6 +25,11 @@ class Autoencoder(nn.Module, ABC):
     #: ``standard-normal``; None where the loss asks the codes for no law.
     prior: ClassVar[str | None] = None
 
+    @property
+    def device(self) -> torch.device:
+        """Where images and codes are to be for it."""
+        return next(self.parameters()).device
+
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:
         """Codes (n, d) of images (n, c, h, w) in [0, 1]; one code per image, no randomness."""

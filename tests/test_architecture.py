@@ -15,7 +15,8 @@ MODULES = sorted(ROOT.rglob("*.py"))
 #: Rooms from the bottom up; a room may import rooms of lower or equal rank.
 RANK = {
     "errors": 0, "files": 0, "config": 0, "runs": 0, "images": 0, "progress": 0, "_checks": 0,
-    "adapters": 1, "animation": 1, "conditions": 1, "data": 1, "facts": 1, "models": 1, "samplers": 1, "shape": 1,
+    "adapters": 1, "animation": 1, "conditions": 1, "data": 1, "facts": 1, "models": 1, "samplers": 1,
+    "shape": 1,
     "attributes": 2, "conditional": 2, "training": 2, "codes": 2, "flows": 2, "neighbourhood": 2, "walks": 2,
     "decoding": 3, "innermost": 3,
     "evaluation": 4,

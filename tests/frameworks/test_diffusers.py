@@ -8,6 +8,8 @@ diffusers = pytest.importorskip(
     "diffusers", reason="no diffusers: pip install 'latentshape[diffusers]'"
 )
 
+from whole_pipeline import carry  # noqa: E402
+
 from latentshape.adapters.choosing import adapt  # noqa: E402
 from latentshape.adapters.held import _HELD  # noqa: E402
 from latentshape.adopting import adopt  # noqa: E402
@@ -15,7 +17,6 @@ from latentshape.codes import load_codes  # noqa: E402
 from latentshape.errors import InputError  # noqa: E402
 from latentshape.images import to_images  # noqa: E402
 from latentshape.models import load_model  # noqa: E402
-from whole_pipeline import carry  # noqa: E402
 
 SIDE, SCALE = 32, 0.5
 

@@ -6,6 +6,7 @@ import pytest
 keras = pytest.importorskip("keras", reason="no Keras: pip install 'latentshape[keras]'")
 
 from keras import layers  # noqa: E402
+from whole_pipeline import carry  # noqa: E402
 
 from latentshape.adapters.choosing import adapt  # noqa: E402
 from latentshape.adapters.keras_models import split_at  # noqa: E402
@@ -13,13 +14,12 @@ from latentshape.adopting import adopt  # noqa: E402
 from latentshape.codes import load_codes  # noqa: E402
 from latentshape.errors import InputError  # noqa: E402
 from latentshape.images import to_images  # noqa: E402
-from whole_pipeline import carry  # noqa: E402
 
 SIDE, DIM = 32, 16
 
 
 def experiments_network(side=SIDE, dim=DIM, maps=(8, 16, 16, 16)):
-    """The experiments' CAE as Keras has it: four convolutions and their mirror image, LeakyReLU, no batch norm."""
+    """The experiments' CAE as Keras has it: four convolutions, mirrored; LeakyReLU, no batch norm."""
     keras.utils.set_random_seed(0)
     image = layers.Input((side, side, 3))
     x = image

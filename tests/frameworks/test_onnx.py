@@ -10,12 +10,13 @@ onnxruntime = pytest.importorskip(
 )
 pytest.importorskip("onnxscript", reason="no exporter: pip install 'latentshape[onnx]'")
 
+from whole_pipeline import carry  # noqa: E402
+
 from latentshape.adapters.choosing import adapt  # noqa: E402
 from latentshape.adapters.held import _HELD  # noqa: E402
 from latentshape.errors import InputError  # noqa: E402
 from latentshape.images import to_images  # noqa: E402
 from latentshape.models import load_model  # noqa: E402
-from whole_pipeline import carry  # noqa: E402
 
 SIDE, DIM = 32, 12
 

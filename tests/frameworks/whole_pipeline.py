@@ -1,4 +1,4 @@
-"""What every adapter has to carry: the whole of the pipeline, and codes and pictures that are the model's own."""
+"""What every adapter has to carry: the whole of the pipeline, with the model's own codes and pictures."""
 
 import json
 

@@ -10,7 +10,7 @@ from latentshape.experiments import STUDIES as REGISTRY
 from latentshape.experiments import run_study, studies
 from latentshape.experiments.cells import Grid, make_cells
 from latentshape.experiments.measures import MEASURES, words
-from latentshape.experiments.studies import STUDIES, answer, datasets, study
+from latentshape.experiments.studies import ONE_TRAINING, STUDIES, answer, datasets, study
 from latentshape.experiments.subjects import QUICK, SUBJECTS
 from tiny_run import read
 
@@ -158,6 +158,12 @@ def test_controls_stand_beside_and_what_is_missing_is_left_out():
     record = swept({16: [1], 64: [3]})
     record["rows"].append({"varied": {"latent_dim": 512, "seed": 0}, "why": "it diverged"})
     assert "greatest with latent dim 64" in answer(record, ["offset_sigma"])[0]
+
+
+def test_a_study_of_one_seed_says_that_its_ranges_know_of_no_other():
+    record = swept({16: [1], 64: [3]})
+    assert ONE_TRAINING not in answer(record, ["offset_sigma"])
+    assert answer(record | {"fields": ["latent_dim"]}, ["offset_sigma"])[-1] == ONE_TRAINING
 
 
 def test_large_numbers_are_whole():

@@ -232,6 +232,13 @@ def _protocol(options: Mapping[str, Any], quick: bool) -> Record:
     return {**JUDGED, **options, **least, "quick": quick, "latentshape": __version__}
 
 
+#: What the ranges of a study with one seed do not hold.
+ONE_TRAINING = (
+    "One training of each setting: by how much two seeds differ is not part of these ranges (batch-norm, with two "
+    "seeds, shows it)."
+)
+
+
 def answer(record: Record, asks: Sequence[str]) -> list[str]:
     """What a sweep says, in sentences: one for each measure that tells settings apart, one for the rest.
 
@@ -269,6 +276,8 @@ def answer(record: Record, asks: Sequence[str]) -> list[str]:
             level.append(f"{heading}{beside}")
     if level:
         told.append(f"Not told apart by their ranges: {'; '.join(level)}.")
+    if told and "seed" not in record["fields"]:
+        told.append(ONE_TRAINING)
     return told
 
 

@@ -189,7 +189,13 @@ def _is_real(value: Any) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
+# Where scikit-learn's own checks look for words of theirs in a refusal, these are among ours.
 def _as_array(z: Any, name: str) -> np.ndarray:
+    if hasattr(z, "toarray"):
+        raise InputError(
+            f"{name} is sparse ({type(z).__name__}), and sparse input is not supported: codes have hardly a "
+            f"zero. Pass {name}.toarray()."
+        )
     try:
         array = np.asanyarray(z)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -198,8 +204,9 @@ def _as_array(z: Any, name: str) -> np.ndarray:
             f"{type(z).__name__} ({error}); pass rows of equal length as a NumPy array."
         ) from error
     if array.dtype.kind not in "fiub":
+        why = " (Complex data not supported)" if array.dtype.kind == "c" else ""
         raise InputError(
-            f"{name} must hold real numbers, got dtype {array.dtype} from {type(z).__name__}; "
+            f"{name} must hold real numbers, got dtype {array.dtype} from {type(z).__name__}{why}; "
             "pass a float32 array (n_samples, latent_dim)."
         )
     return array if isinstance(array, np.memmap) else np.asarray(array)
@@ -214,11 +221,14 @@ def _check_shape(z: np.ndarray, name: str, min_samples: int, latent_dim: int | N
         )
         raise InputError(f"{name} must have shape (n_samples, latent_dim), got {z.shape}; {cure}.")
     if z.shape[1] == 0:
-        raise InputError(f"{name} must have at least one component, got shape {z.shape}.")
+        raise InputError(
+            f"{name} must have at least one component, got 0 feature(s) (shape={z.shape}) while a minimum "
+            "of 1 is required."
+        )
     if len(z) < min_samples:
         raise InputError(
             f"{name} must have at least {min_samples} codes (rows), got {len(z)} of dimension "
-            f"{z.shape[1]}; encode more images."
+            f"{z.shape[1]} (n_samples={len(z)}); encode more images."
         )
     if latent_dim is not None and z.shape[1] != latent_dim:
         raise InputError(

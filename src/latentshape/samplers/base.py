@@ -85,8 +85,18 @@ class Sampler(BaseEstimator, ABC):
             "with has_density."
         )
 
-    def fit(self, z: Any) -> Self:
-        """Learn the law from codes (n, d), finite; whatever was learnt before is forgotten."""
+    @property
+    def n_features_in_(self) -> int:
+        """What scikit-learn calls `latent_dim_`."""
+        return self.latent_dim_
+
+    def fit(self, z: Any, y: Any = None) -> Self:
+        """Learn the law from codes (n, d), finite; whatever was learnt before is forgotten.
+
+        Args:
+            z: Codes: an array, a memory map, a data frame of numbers.
+            y: Left alone; the last step of a `sklearn.pipeline.Pipeline` is given one.
+        """
         for learnt in [key for key in vars(self) if key.endswith("_")]:
             delattr(self, learnt)
         z = check_codes(z)
@@ -147,8 +157,8 @@ class Sampler(BaseEstimator, ABC):
         blocks = [self._log_density(block.astype(np.float64)) for block in row_blocks(z)]
         return np.concatenate(blocks)
 
-    def score(self, z: Any) -> float:
-        """Return the mean log-likelihood per code in nats (higher is better)."""
+    def score(self, z: Any, y: Any = None) -> float:
+        """Return the mean log-likelihood per code in nats (higher is better); `y` is left alone."""
         return float(self.log_prob(z).mean())
 
     def save(self, path: str | PathLike[str]) -> Path:

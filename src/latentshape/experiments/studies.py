@@ -234,8 +234,8 @@ def _protocol(options: Mapping[str, Any], quick: bool) -> Record:
 
 #: What the ranges of a study with one seed do not hold.
 ONE_TRAINING = (
-    "One training of each setting: by how much two seeds differ is not part of these ranges (batch-norm, with "
-    "two seeds, shows it)."
+    "One training of each setting: by how much two seeds differ is not part of these ranges (batch-norm, "
+    "with two seeds, shows it)."
 )
 
 

@@ -310,6 +310,22 @@ def test_images_that_cannot_be_taken_are_refused(tmp_path, images, sentence):
         adopt(Linear(), images, tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["no-such.keras"], "keras"),
+        (["thing.pt"], "no model that can be read"),
+        (["a.onnx,b.onnx", "--size", "16"], "no file|ONNX Runtime"),
+        (["a.onnx,b.onnx"], "pass size="),
+        (["a.onnx,b.onnx", "--pixel-range", "1"], "two numbers"),
+    ],
+)
+def test_the_command_says_what_it_cannot_adopt(tmp_path, capsys, words, sentence):
+    assert main(["adopt", *words, "--data", "faces:n=20", "--out", str(tmp_path / "run")]) == 2
+    assert re.search(sentence, said(capsys))
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_public_names_are_there():
     assert latentshape.adopt is adopt
     assert latentshape.adapt is adapt

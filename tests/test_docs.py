@@ -99,19 +99,45 @@ def test_every_command_and_snippet_of_the_readme_runs(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place)
+    served: list[object] = []
+    monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: served.append(server))
     ran = [words[1:] for words in commands() if words[0] == "latentshape"]
     assert len(ran) >= 3
+    shrunk = {
+        **dict.fromkeys(("run", "train", "sweep"), SMALL),
+        "explore": ["--no-browser", "--port", "0"],
+    }
     for words in ran:
-        assert main([*words, *SMALL] if words[0] in ("run", "train", "sweep") else words) == 0
+        assert main([*words, *shrunk.get(words[0], [])]) == 0
+    assert len(served) == 1  # it would have answered until it is interrupted
     for artefact in ("report.html", "shape.json", "scorecard.json", "model.safetensors"):
         assert (place / "runs/faces" / artefact).stat().st_size > 0
     assert len(list((place / "new-faces/images").iterdir())) == 16
     assert (place / "shape-of-any-array/shape.json").exists()
     snippets = blocks("python")
-    assert len(snippets) == 1
+    assert len(snippets) == 2
     assert len([line for line in snippets[0].splitlines() if line.strip()]) == 8
     exec(compile(snippets[0], "README.md", "exec"), {})
+    exec(compile(snippets[1], "README.md", "exec"), theirs())
+    assert (place / "runs/mine/report.html").exists()
+    [explorer] = blocks("python", (ROOT / "docs/explorer.md").read_text(encoding="utf-8"))
+    exec(compile(explorer, "docs/explorer.md", "exec"), {})
     assert np.asarray(Image.open(place / "new-faces.png")).shape[2] == 3
+
+
+def theirs() -> dict[str, object]:
+    """A model and images of a reader's own, as the README has them."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.standard_normal((3 * 16 * 16, 4)))[0].astype(np.float32)
+
+    def encode(x: np.ndarray) -> np.ndarray:
+        return x.reshape(len(x), -1) @ basis
+
+    def decode(z: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-(z @ basis.T))).reshape(-1, 3, 16, 16)
+
+    images = rng.integers(0, 256, (120, 16, 16, 3), dtype=np.uint8)
+    return {"ls": latentshape, "your_model": (encode, decode), "images": images}
 
 
 def test_the_tables_of_the_documents_come_from_a_runs_own_files(place: Path) -> None:

@@ -17,6 +17,7 @@ from latentshape.adapters.adapted import Adapted
 from latentshape.adapters.choosing import adapt, digest_of, files_of
 from latentshape.adapters.held import hold
 from latentshape.config import ADOPTED, Config, DataConfig, EvaluationConfig, ModelConfig
+from latentshape.data import absolute_spec
 from latentshape.errors import InputError
 from latentshape.files import write_json
 from latentshape.pipeline import STAGES, open_data, run_all
@@ -41,8 +42,8 @@ def adopt(
 ) -> RunFolder:
     """Encode images by a model that was trained elsewhere, measure its codes, judge every sampler on it.
 
-    The same call goes on where it was interrupted, and hands the model over again in a new process;
-    ``data`` may then be left out.
+    The same call goes on where it was interrupted, and hands the model over again in a new process; with what
+    the folder has already, ``data`` may then be left out.
 
     Args:
         model: As `latentshape.adapters.choosing.adapt` takes it: a torch module, a Keras model, an
@@ -80,13 +81,13 @@ def adopt(
     """
     run = RunFolder(out)
     if data is None:
-        return _again(model, run, options)
+        return _again(model, run, options, stages)
     files = files_of(model)
     spec, known = _images(data, run)
     size, channels = size or known[0], channels or known[1]
     adapted = adapt(model, size, channels, **options)
     digest = digest_of(files, adapted)
-    record = {
+    record: dict[str, Any] = {
         "name": adapted.name,
         "files": [str(path) for path in files],
         "digest": digest,
@@ -100,13 +101,14 @@ def adopt(
         ModelConfig(model=ADOPTED, latent_dim=adapted.latent_dim, filters=()),
         evaluation=EvaluationConfig(n=n, draws=draws),
     )
-    run = RunFolder.create(run.path, config)
     if run.adapter_path.exists():
-        _same(run, digest)
-    else:
+        _same(run, digest, record["options"])
+        run = RunFolder.create(run.path, config)
+    else:  # the images are opened before the folder is made: a wrong path leaves nothing behind
+        dataset = open_data(config)
+        run = RunFolder.create(run.path, config)
         write_json(run.adapter_path, record)
-    dataset = open_data(config, run)
-    write_json(run.dataset_path, dataset.summary())
+        write_json(run.dataset_path, dataset.summary())
     if not run.done("train"):
         run.record_stage("train", 0.0, {"device": "elsewhere", "precision": "fp32"})
     hold(run, adapted)
@@ -114,8 +116,10 @@ def adopt(
     return run_all(config, run.path, stages=stages)
 
 
-def _again(model: Any, run: RunFolder, options: dict[str, Any]) -> RunFolder:
-    """Hand over the model of a run that is there."""
+def _again(
+    model: Any, run: RunFolder, options: dict[str, Any], stages: Collection[str]
+) -> RunFolder:
+    """Hand over the model of a run that is there, and go on with it."""
     if not run.adapter_path.exists():
         raise InputError(
             f"{run.path} is no adopted run; pass the images too: adopt(model, data, out)."
@@ -124,23 +128,33 @@ def _again(model: Any, run: RunFolder, options: dict[str, Any]) -> RunFolder:
     if kept.get("pixel_range") is not None:
         kept["pixel_range"] = tuple(kept["pixel_range"])
     adapted = adapt(model, **(kept | options))
-    _same(run, digest_of(files_of(model), adapted))
+    _same(run, digest_of(files_of(model), adapted), kept | options)
     hold(run, adapted)
-    return run
+    return run_all(run.config(), run.path, stages=stages)
 
 
-def _same(run: RunFolder, digest: str) -> None:
-    """See that the folder is that of the model with this digest."""
-    if read_record(run.adapter_path, "digest")["digest"] != digest:
+def _same(run: RunFolder, digest: str, options: dict[str, Any]) -> None:
+    """See that the folder is that of the model with this digest, taken in this way.
+
+    Raises:
+        InputError: It is another's.
+    """
+    there = read_record(run.adapter_path, "digest", "options")
+    if there["digest"] != digest:
         raise InputError(
             f"{run.path} was made with another model (or other weights of it). Choose another folder."
         )
+    now = _plain(options)
+    differing = [key for key, value in there["options"].items() if now.get(key, value) != value]
+    if differing or set(now) - set(there["options"]):
+        names = ", ".join([*differing, *sorted(set(now) - set(there["options"]))])
+        raise InputError(f"{run.path} was made with another {names}. Choose another folder.")
 
 
 def _images(data: Any, run: RunFolder) -> tuple[str, tuple[int | None, int | None]]:
     """The SPEC of images; those in memory are written into the run folder first."""
     if isinstance(data, (str, Path)):
-        return str(data), (None, None)
+        return absolute_spec(str(data)), (None, None)
     pixels = np.asarray(data)
     if pixels.ndim == 3:
         pixels = pixels[..., None]
@@ -161,6 +175,8 @@ def _images(data: Any, run: RunFolder) -> tuple[str, tuple[int | None, int | Non
     folder = run.path.with_name(run.path.name + ".images")
     place = folder / "images.npy"
     if not place.exists() or not np.array_equal(np.load(place, mmap_mode="r"), pixels):
+        if run.adapter_path.exists():
+            raise InputError(f"{run.path} was made with other images. Choose another folder.")
         save_array(place, pixels)
     return f"arrays:{place.resolve()}", (pixels.shape[1], pixels.shape[3])
 

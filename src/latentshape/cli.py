@@ -175,6 +175,31 @@ def _parser() -> _Parser:
     _add_options(sub, "the walk", "steps=12, pairs=[[1,2]], coordinates=pca, offset=4")
     verb("evaluate", "judge every sampler: scorecard.json")
     verb("report", "one self-contained report.html")
+    sub = verb(
+        "adopt",
+        "a run folder for a model of somebody else's: measured, judged and explored",
+        run=False,
+    )
+    sub.add_argument(
+        "model", metavar="MODEL",
+        help="encoder.onnx,decoder.onnx; a .keras file; the folder of an AutoencoderKL",
+    )  # fmt: skip
+    sub.add_argument("--data", metavar="SPEC", required=True, help="images, as for run")
+    sub.add_argument("--out", type=Path, default=Path("runs/adopted"), help="[runs/adopted]")
+    sub.add_argument(
+        "--size", type=int, metavar="N", help="side of its pictures, where it does not say"
+    )
+    sub.add_argument("--channels", type=int, metavar="N", help="3 or 1 [as the model says, else 3]")
+    sub.add_argument(
+        "--split", metavar="LAYER", help="of a Keras model: the layer that gives the code"
+    )
+    sub.add_argument(
+        "--pixel-range", metavar="LOW,HIGH", help="of its pixels [0,1; -1,1 for an AutoencoderKL]"
+    )
+    sub.add_argument(
+        "--channels-last", action=argparse.BooleanOptionalAction, help="(n, h, w, c) [Keras: yes]"
+    )
+    sub.add_argument("--judged", type=int, default=1000, metavar="N", help="pictures a row [1000]")
     sub = verb("explore", "walk through the codes in a browser", run=False)
     sub.add_argument("codes", metavar="RUN|codes.npy", type=Path, help="a run, or any (n, d) array")
     sub.add_argument("--port", type=int, default=8765, metavar="N", help="[8765]; 0: any free one")
@@ -383,6 +408,28 @@ def _analyze(given: argparse.Namespace) -> None:
     print(out / "shape.json")
 
 
+def _adopt(given: argparse.Namespace) -> None:
+    from latentshape.adopting import adopt
+
+    options: dict[str, Any] = {}
+    if given.pixel_range is not None:
+        try:
+            low, high = map(float, given.pixel_range.split(","))
+        except ValueError:
+            raise InputError(
+                f"--pixel-range is two numbers such as -1,1, got {given.pixel_range!r}."
+            ) from None
+        options["pixel_range"] = (low, high)
+    for name in ("split", "channels_last"):
+        if getattr(given, name) is not None:
+            options[name] = getattr(given, name)
+    run = adopt(
+        given.model, given.data, given.out, size=given.size, channels=given.channels, n=given.judged,
+        **options,
+    )  # fmt: skip
+    print(run.report_path)
+
+
 def _explore(given: argparse.Namespace) -> None:
     from latentshape.explorer.app import serve
     from latentshape.explorer.session import Session
@@ -506,6 +553,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verbs = {
             "run": _make,
             "train": _make,
+            "adopt": _adopt,
             "analyze": _analyze,
             "explore": _explore,
             "data": _data,

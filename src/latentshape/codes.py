@@ -25,7 +25,7 @@ from latentshape.data import SPLITS, Dataset
 from latentshape.errors import InputError
 from latentshape.files import atomic_path, write_json
 from latentshape.images import to_images
-from latentshape.models.base import Autoencoder
+from latentshape.models.base import Autoencoder, device_of
 from latentshape.progress import bar
 from latentshape.runs import RunFolder, read_record
 
@@ -80,7 +80,7 @@ def encode_pixels(
     """
     from latentshape.training import autocast
 
-    device = model.device
+    device = device_of(model)
     model.eval()
     # One context around the loop: weights are cast once, not for every batch.
     with (

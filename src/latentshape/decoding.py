@@ -15,7 +15,7 @@ from torch import Tensor
 from latentshape._checks import check_codes
 from latentshape.errors import InputError
 from latentshape.images import to_pixels
-from latentshape.models.base import Autoencoder
+from latentshape.models.base import Autoencoder, device_of
 from latentshape.training import autocast
 
 __all__ = ["decode", "decode_pixels"]
@@ -46,7 +46,7 @@ def decode(
             f"The decoder takes codes of {model.latent_dim} components, got {z.shape[1]}: these "
             "codes (or this sampler) belong to another model."
         )
-    device = model.device
+    device = device_of(model)
     model.eval()
     for start in range(0, len(z), batch):
         block = np.zeros((batch, z.shape[1]), np.float32)

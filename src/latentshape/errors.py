@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["InputError", "Interrupted", "suggestion"]
+__all__ = ["InputError", "Interrupted", "first_line", "suggestion"]
 
 
 class InputError(ValueError):
@@ -29,3 +29,14 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     close = get_close_matches(str(word), names, n=1)
     meant = f"; did you mean {close[0]!r}? " if close else ". "
     return f"{meant}There are: {', '.join(names)}."
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of somebody else's says, in a line without its full stop; its kind where it says nothing.
+
+    Example:
+        >>> first_line(ValueError("too wide.")), first_line(AssertionError())
+        ('too wide', 'AssertionError')
+    """
+    said = str(error).strip().splitlines()
+    return said[0].rstrip(".") if said else type(error).__name__

@@ -153,6 +153,27 @@ class Decoded(NamedTuple):
     notes: tuple[str, ...]
 
 
+def picture_size(content: bytes) -> tuple[int, int]:
+    """Width and height of a picture file by its header; nothing is decoded.
+
+    Raises:
+        OSError, ValueError, SyntaxError, Image.DecompressionBombError: As `decode_image`.
+    """
+    with _pillow_warnings(), Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+        return picture.size
+
+
+def shrink(pixels: np.ndarray, longest: int) -> np.ndarray:
+    """Pixels (h, w, c) whose longer side is at most ``longest``, the proportions kept."""
+    height, width = pixels.shape[:2]
+    scale = max(height, width) / longest
+    if scale <= 1:
+        return pixels
+    size = (max(1, round(width / scale)), max(1, round(height / scale)))
+    small = pillow(pixels).resize(size, Image.Resampling.BILINEAR)
+    return np.asarray(small).reshape(size[1], size[0], -1)
+
+
 def decode_image(content: bytes, channels: int = 3) -> Decoded:
     """Decode a file's bytes to RGB (or grey) pixels, upright, and say what had to be converted.
 

@@ -9,15 +9,13 @@ centred square.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
-from latentshape.errors import InputError
-from latentshape.images import decode_image, resize
+from latentshape.errors import InputError, first_line
+from latentshape.images import decode_image, picture_size, resize, shrink
 
 if TYPE_CHECKING:
     from latentshape.runs import RunFolder
@@ -118,21 +116,14 @@ def _face_square(
     usual = frame()
     if usual is None:
         return None
-    scale = max(picture.shape[:2]) / SEARCHED
-    small = picture if scale <= 1 else _shrunk(picture, scale)
+    small = shrink(picture, SEARCHED)
+    scale = max(picture.shape[:2]) / max(small.shape[:2])
     found = face_box(small)
     if found is None:
         return None
-    x, y, w, h = (np.array(found, float) * max(scale, 1.0)).tolist()
+    x, y, w, h = (np.array(found, float) * scale).tolist()
     side = w / usual[2]
     return x + w / 2 - usual[0] * side, y + h / 2 - usual[1] * side, side, side
-
-
-def _shrunk(picture: np.ndarray, scale: float) -> np.ndarray:
-    height, width = picture.shape[:2]
-    size = (max(1, round(width / scale)), max(1, round(height / scale)))
-    small = Image.fromarray(picture.squeeze()).resize(size, Image.Resampling.BILINEAR)
-    return np.asarray(small).reshape(size[1], size[0], -1)
 
 
 def _box(crop: str) -> tuple[float, float, float, float] | None:
@@ -150,19 +141,14 @@ def _box(crop: str) -> tuple[float, float, float, float] | None:
 def _decoded(content: bytes, channels: int) -> np.ndarray:
     most = f"at most {MOST_PIXELS:,} pixels are taken. Make the picture smaller first."
     try:
-        with Image.open(io.BytesIO(content)) as picture:  # reads the header only
-            width, height = picture.size
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{_said(error)}; {most}") from None
+        width, height = picture_size(content)
     except Exception as error:  # Pillow's errors have no common base
-        raise InputError(f"This cannot be read as a picture: {_said(error)}.") from None
+        bomb = "bomb" in type(error).__name__.lower()
+        end = most if bomb else "send a JPEG, PNG or another common format."
+        raise InputError(f"This cannot be read as a picture: {first_line(error)}; {end}") from None
     if width * height > MOST_PIXELS:
         raise InputError(f"The picture has {width:,} x {height:,} pixels; {most}")
     try:
         return decode_image(content, channels).pixels
     except Exception as error:
-        raise InputError(f"This cannot be read as a picture: {_said(error)}.") from None
-
-
-def _said(error: Exception) -> str:
-    return str(error).strip().rstrip(".") or type(error).__name__
+        raise InputError(f"This cannot be read as a picture: {first_line(error)}.") from None

@@ -37,7 +37,7 @@ from latentshape.errors import InputError, Interrupted
 from latentshape.files import atomic_path
 from latentshape.images import to_images
 from latentshape.models import build_model, pick_device
-from latentshape.models.base import Autoencoder
+from latentshape.models.base import Autoencoder, device_of
 from latentshape.progress import bar, say
 from latentshape.runs import RunFolder
 
@@ -195,7 +195,7 @@ def _loop(
     interrupted: threading.Event,
     listener: Listener,
 ) -> None:
-    settings, device = config.training, model.device
+    settings, device = config.training, device_of(model)
     rows, held_out = dataset.indices("train"), dataset.indices("validation")
     weights = None if dataset.weights is None else dataset.weights[rows]
     length = len(epoch_order(settings.seed, 0, len(rows), weights))
@@ -329,7 +329,7 @@ def held_out_mse(
     model: Autoencoder, dataset: Dataset, rows: np.ndarray, precision: str, batch: int = 256
 ) -> float:
     """Mean squared error per pixel on [0, 1], over the given rows, in evaluation mode, without noise."""
-    device = model.device
+    device = device_of(model)
     model.eval()
     total = 0.0
     with torch.inference_mode(), autocast(device, precision):

@@ -14,6 +14,7 @@ from whole_pipeline import carry  # noqa: E402
 
 from latentshape.adapters.choosing import adapt  # noqa: E402
 from latentshape.adapters.held import _HELD  # noqa: E402
+from latentshape.cli import main  # noqa: E402
 from latentshape.errors import InputError  # noqa: E402
 from latentshape.images import to_images  # noqa: E402
 from latentshape.models import load_model  # noqa: E402
@@ -63,6 +64,21 @@ def test_a_pair_of_files_end_to_end(files, pixels, tmp_path):
     run = carry(files, pixels, tmp_path, size=SIDE)
     _HELD.clear()  # as a new process begins
     assert load_model(run).latent_dim == DIM
+
+
+def test_the_command_adopts_files(files, pixels, tmp_path):
+    np.save(tmp_path / "images.npy", pixels[:120])
+    words = [
+        "--data",
+        str(tmp_path / "images.npy"),
+        "--out",
+        str(tmp_path / "run"),
+        "--size",
+        str(SIDE),
+    ]
+    assert main(["adopt", ",".join(map(str, files)), *words, "--judged", "12"]) == 0
+    assert main(["sample", str(tmp_path / "run"), "-n", "2", "--out", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "grid.png").exists()
 
 
 def test_it_gives_what_torch_gives(files, trained, pixels):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from latentshape.adapters.borders import Layout, as_array, central_code, check_pictures
-from latentshape.errors import InputError
+from latentshape.errors import InputError, first_line
 from latentshape.models.base import Autoencoder
 from latentshape.progress import say
 
@@ -135,7 +135,7 @@ class Adapted(Autoencoder):
         except Exception as error:  # whatever a foreign model may raise
             raise InputError(
                 f"The encoder of {self.name} does not take pictures {(TRIED, *self.layout.shape)} in "
-                f"[{self.layout.low:g}, {self.layout.high:g}]: {_said(error)} Pass size, channels, "
+                f"[{self.layout.low:g}, {self.layout.high:g}]: {first_line(error)}. Pass size, channels, "
                 "channels_last "
                 "and pixel_range as it was trained."
             ) from None
@@ -161,7 +161,7 @@ class Adapted(Autoencoder):
         except Exception as error:
             raise InputError(
                 f"The decoder of {self.name} does not take the encoder's codes {(TRIED, *self.code_shape)}: "
-                f"{_said(error)} Encoder and decoder must have the same latent dimension."
+                f"{first_line(error)}. Encoder and decoder must have the same latent dimension."
             ) from None
         check_pictures(pictures, TRIED, self.layout)
 
@@ -176,8 +176,3 @@ class Adapted(Autoencoder):
         finally:
             for module in awake:
                 module.training = True
-
-
-def _said(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return (text[0].rstrip(".") if text else type(error).__name__) + "."

@@ -39,6 +39,7 @@ class Layout:
         channels_last: (n, h, w, c) instead of (n, c, h, w).
 
     Example:
+        >>> import torch
         >>> layout = Layout(1, 2, low=-1.0, high=1.0, channels_last=True)
         >>> there = layout.theirs(torch.full((1, 1, 2, 2), 0.75))
         >>> tuple(there.shape), there[0, 0, 0, 0].item(), layout.ours(there)[0, 0, 0, 0].item()
@@ -100,7 +101,7 @@ def central_code(found: Any) -> tuple[Any, str | None]:
             break
     if isinstance(found, dict):
         found = list(found.values())
-    for name in ("mode", "mean"):
+    for name in ("mean", "mode"):
         if hasattr(found, name) and not hasattr(found, "shape"):
             value = getattr(found, name)
             return value() if callable(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from latentshape.adapters.adapted import Adapted
 from latentshape.adapters.borders import Layout
-from latentshape.errors import InputError
+from latentshape.errors import InputError, first_line
 
 __all__ = ["adapt", "digest_of", "files_of"]
 
@@ -129,7 +129,7 @@ def _from_file(path: Path) -> Any:
         # safe_mode: a file may not bring code of its own.
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras' errors have no common base
-        raise InputError(f"{path} is no Keras model: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path} is no Keras model: {first_line(error)}.") from None
 
 
 def _of(package: str, model: Any) -> bool:
@@ -171,11 +171,14 @@ def digest_of(files: Sequence[Path], model: Adapted | None) -> str:
     """What tells one model from another: its files' content, else its weights, else its answer to a ramp."""
     found = hashlib.blake2b(digest_size=12)
     for path in files:
-        parts = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for part in parts:
+        # Beside an ONNX file its weights may lie in one of their own.
+        beside = sorted(path.parent.glob(f"{path.name}.data*"))
+        for part in sorted(path.rglob("*")) if path.is_dir() else [path, *beside]:
             if part.is_file():
                 found.update(part.name.encode())
-                found.update(part.read_bytes())
+                with part.open("rb") as content:
+                    while block := content.read(2**24):
+                        found.update(block)
     if files or model is None:
         return found.hexdigest()
     weights = [value for module in model.modules_behind for value in module.state_dict().values()]
@@ -184,6 +187,10 @@ def digest_of(files: Sequence[Path], model: Adapted | None) -> str:
     if not weights:
         side, channels = model.layout.size, model.layout.channels
         ramp = torch.linspace(0, 1, side).expand(1, channels, side, side).contiguous()
-        # Rounded: the last digits are the machine's.
-        found.update(np.round(model.encode(ramp).numpy(), 3).tobytes())
+        half = torch.full((1, model.latent_dim), 0.5)
+        answers = [] if model.stochastic else [model.encode(ramp).numpy()]
+        for answer in (*answers, model.decode(half).numpy()):
+            # Rounded: the last digits are the machine's.
+            scale = max(float(np.abs(answer).max()), 1e-30)
+            found.update(np.round(answer / scale, 3).astype(np.float32).tobytes())
     return found.hexdigest()

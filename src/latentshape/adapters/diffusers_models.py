@@ -9,7 +9,7 @@ from torch import Tensor
 
 from latentshape.adapters.adapted import Adapted
 from latentshape.adapters.borders import Layout
-from latentshape.errors import InputError
+from latentshape.errors import InputError, first_line
 
 __all__ = ["from_diffusers"]
 
@@ -64,4 +64,4 @@ def _from_folder(folder: Path) -> Any:
     try:
         return AutoencoderKL.from_pretrained(folder, use_safetensors=True, local_files_only=True)
     except Exception as error:  # diffusers' own have no common base
-        raise InputError(f"{folder} holds no AutoencoderKL: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{folder} holds no AutoencoderKL: {first_line(error)}.") from None

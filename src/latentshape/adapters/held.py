@@ -57,7 +57,7 @@ def held_model(run: RunFolder) -> Adapted:
     options: dict[str, Any] = dict(record["options"])
     if options.get("pixel_range") is not None:
         options["pixel_range"] = tuple(options["pixel_range"])
-    given: Any = ",".join(record["files"]) if len(files) == 2 else record["files"][0]
+    given: Any = tuple(files) if len(files) == 2 else files[0]
     model = adapt(given, **options)
     hold(run, model)
     return model

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from latentshape.adapters.adapted import Adapted
 from latentshape.adapters.borders import Layout, as_array
-from latentshape.errors import InputError, suggestion
+from latentshape.errors import InputError, first_line, suggestion
 
 __all__ = ["from_keras", "split_at"]
 
@@ -67,7 +67,7 @@ def split_at(model: Any, layer: str) -> tuple[Any, Any]:
         decoder = keras.Model(code, model.outputs[0], name=f"{model.name}-decoder")
     except Exception as error:  # a graph that is not connected; Keras' errors differ by version
         raise InputError(
-            f"{model.name!r} cannot be split at {layer!r}: {str(error).splitlines()[0]} Choose a "
+            f"{model.name!r} cannot be split at {layer!r}: {first_line(error)}. Choose a "
             "layer that all "
             "that follows goes through."
         ) from None

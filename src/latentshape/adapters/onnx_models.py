@@ -9,7 +9,7 @@ import numpy as np
 
 from latentshape.adapters.adapted import Adapted
 from latentshape.adapters.borders import Layout
-from latentshape.errors import InputError
+from latentshape.errors import InputError, first_line
 
 __all__ = ["from_onnx"]
 
@@ -47,7 +47,7 @@ def _session(path: str | Path) -> Any:
             str(path), options, providers=onnxruntime.get_available_providers()
         )
     except Exception as error:  # ONNX Runtime's own have no common base
-        raise InputError(f"{path} is no ONNX model: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path} is no ONNX model: {first_line(error)}.") from None
     taken = session.get_inputs()
     if len(taken) != 1:
         names = ", ".join(one.name for one in taken)

@@ -68,7 +68,7 @@ from latentshape.evaluation.novelty import TRAINING_IMAGES, PictureNovelty
 from latentshape.evaluation.prdc import NEIGHBOURS, Manifold, prdc
 from latentshape.evaluation.recommendation import SPACE, recommend
 from latentshape.images import to_images
-from latentshape.models.base import Autoencoder
+from latentshape.models.base import Autoencoder, device_of
 from latentshape.progress import bar
 from latentshape.samplers import SAMPLERS, Sampler, make_sampler, sampler_class
 from latentshape.shape import Moments, mahalanobis_squared
@@ -272,7 +272,7 @@ class Judge:
         if why_none is None:
             detector = calibrate(dataset.pixels[sample[:CALIBRATION_IMAGES]])
             why_none = no_faces(detector)
-        device = model.device
+        device = device_of(model)
         if config is None:
             config = EvaluationConfig(features="pixel-pca,random-conv")
         weights = {"inception": config.inception_weights, "dinov2": config.dinov2_weights}

@@ -36,6 +36,7 @@ import functools
 import io
 import json
 import logging
+import math
 import mimetypes
 import secrets
 import socket
@@ -69,6 +70,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 #: Bytes of a photo at most, and of any other question.
 UPLOAD_BYTES, QUESTION_BYTES = 20 * 2**20, 8 * 2**20
+#: Numbers that are told in JSON at most: they are spelt out on the thread that answers everybody.
+MOST_IN_JSON = 2**20
 #: Questions that wait for their turn at most.
 WAITING = 1000
 #: A code may be part of an address: 4 bytes a component and a third more.
@@ -377,12 +380,21 @@ async def _body(request: Request, limit: int) -> bytes:
 
 
 def _record(found: Any) -> Response:
-    return JSONResponse(found)
+    return JSONResponse(_finite(found))
+
+
+def _finite(found: Any) -> Any:
+    """The same with null for what is no number: JSON has no NaN."""
+    if isinstance(found, dict):
+        return {key: _finite(value) for key, value in found.items()}
+    if isinstance(found, list):
+        return [_finite(value) for value in found]
+    return None if isinstance(found, float) and not math.isfinite(found) else found
 
 
 def _later(found: Any) -> Response:
     """202 while it is being measured."""
-    return JSONResponse({"measuring": True}, 202) if found is None else JSONResponse(found)
+    return JSONResponse({"measuring": True}, 202) if found is None else _record(found)
 
 
 def _numbers(request: Request, found: np.ndarray) -> Response:
@@ -391,6 +403,8 @@ def _numbers(request: Request, found: np.ndarray) -> Response:
     if wanted not in ("binary", "json"):
         raise Refused(f"format is binary or json, got {wanted[:60]!r}.")
     if wanted == "json":
+        if found.size > MOST_IN_JSON:
+            raise Refused(f"{found.size:,} numbers are too many for JSON; leave out format=json.")
         values = found.astype(object)
         if found.dtype.kind == "f":
             values[~np.isfinite(found)] = None  # JSON has no NaN: what is unknown is null
@@ -443,6 +457,8 @@ def serve(
     say(f"Reading {sum(map(len, session.codes.values())):,} codes of {session.name}.")
     session.warm()
     shown = f"[{host}]" if ":" in host else host
+    if host in ("0.0.0.0", "::"):
+        shown = socket.gethostname()  # what stands for every address is none that can be opened
     if host in LOOPBACK:
         # Browsers leave out the port that is the protocol's own.
         ends = (f":{port}", "") if port == 80 else (f":{port}",)

@@ -5,23 +5,24 @@ A server on one's own machine can be reached by every page that the browser has 
 - the ``Host`` must be one that the explorer was started for: a foreign name that resolves to 127.0.0.1 (DNS
   rebinding) is refused; and an ``Origin``, where the browser tells one, must be the explorer's own;
 - where it listens to other machines, a token is needed: in the address once, then as a cookie that scripts
-  cannot read and other sites cannot send;
+  cannot read, and that is not asked for where another site asks: its origin is refused before;
 - the browser is told to load nothing from elsewhere, to run no inline script, and to show the page in no
   frame.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Collection
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["POLICY", "Guard"]
+__all__ = ["POLICY", "Guard", "cookie_name"]
 
 #: Nothing but the explorer's own files; pictures also from what the page itself has been given.
 POLICY = (
@@ -37,7 +38,6 @@ HEADERS = {
     # Another run may answer at this address tomorrow.
     "Cache-Control": "no-store",
 }
-COOKIE = "latentshape-token"
 METHODS = ("GET", "HEAD", "POST")
 
 
@@ -93,15 +93,19 @@ class Guard:
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if scope["path"] == "/" and _same(given, token):
             answer = RedirectResponse("/", 303)
-            answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+            # Not "strict": a link in a letter would then not carry it over the redirection.
+            answer.set_cookie(cookie_name(token), token, httponly=True, samesite="lax")
             return answer
-        try:
-            morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            morsel = None
-        if morsel is not None and _same(morsel.value, token):
+        # By the lenient parser: one ill-formed cookie of another program on this host hides no other.
+        kept = cookie_parser(headers.get("cookie", "")).get(cookie_name(token), "")
+        if _same(kept, token):
             return None
         return _no("Open the address with the token that the explorer printed when it began.", 403)
+
+
+def cookie_name(token: str) -> str:
+    """Cookies are shared by all ports of a host: each explorer has a name of its own for its."""
+    return f"latentshape-{hashlib.sha256(token.encode()).hexdigest()[:8]}"
 
 
 def _same(given: str, token: str) -> bool:

@@ -58,8 +58,8 @@ SIGMAS = (1.0, 2.0, 3.0)
 SPAN = 3.8
 #: Points of an ellipse.
 ELLIPSE = 121
-#: Planes whose points are kept (200,000 codes: 1.6 MB each).
-PLANES = 16
+#: Planes whose points are kept (200,000 codes: 1.6 MB each), and sets of sliders.
+PLANES, SLIDES = 16, 4
 #: Sliders that are offered unless others are asked for.
 PCA_SLIDERS, ATTRIBUTE_SLIDERS = 8, 8
 #: What of an attribute's read-out the others' must not tell, in sigmas, for it to be offered beside them.
@@ -94,7 +94,12 @@ class Kept:
             with self._lock:
                 if key in self._answers:
                     return self._answers[key]
-            answer = work_out()
+            try:
+                answer = work_out()
+            except BaseException:  # nothing is kept of what failed, not even its name
+                with self._lock:
+                    self._locks.pop(key, None)
+                raise
             with self._lock:
                 self._answers[key] = answer
                 self._locks.pop(key, None)
@@ -139,7 +144,9 @@ class Session:
         self.train = self.codes[first]
         self.d = d
         self._first = first
-        self._kept, self._planes = Kept(), Kept(PLANES)
+        # Apart, so that a walk through hundreds of components forgets no fitted sampler.
+        self._kept, self._views, self._planes = Kept(), Kept(), Kept(PLANES)
+        self._slides = Kept(SLIDES)
         self._drawing = threading.Lock()
         self.moments = Moments.of(self.train)
         self.axes = Axes(self.moments, self._directions())
@@ -367,7 +374,7 @@ class Session:
     # --- planes --------------------------------------------------------------------------------------
 
     def _plane(self, x: str, y: str) -> PlaneOfAxes:
-        return self._kept.get(("plane", x, y), lambda: self.axes.plane(x, y))
+        return self._views.get(("plane", x, y), lambda: self.axes.plane(x, y))
 
     def points(self, x: str, y: str) -> np.ndarray:
         """Where all codes lie in a plane, split after split: (2, n) float32."""
@@ -392,7 +399,7 @@ class Session:
     def plane(self, x: str, y: str) -> Record:
         """Ellipses, contours, centre, origin and range of a plane."""
         plane = self._plane(x, y)
-        return self._kept.get(("plane facts", x, y), lambda: self._plane_facts(plane))
+        return self._views.get(("plane facts", x, y), lambda: self._plane_facts(plane))
 
     def _plane_facts(self, plane: PlaneOfAxes) -> Record:
         points = self.points(plane.x.name, plane.y.name)[:, : len(self.train)]
@@ -575,7 +582,8 @@ class Session:
                 dataset = self._dataset()
             except InputError:
                 return None
-            return usual_frame(_thinned(dataset.pixels[dataset.indices(self._first)], FRAMED))
+            rows = _thinned(dataset.indices(self._first), FRAMED)
+            return usual_frame(dataset.pixels[rows])
 
         return self._kept.get("frame", look)
 
@@ -651,7 +659,7 @@ class Session:
         """
         names = tuple(self._telling() if attributes is None else dict.fromkeys(attributes))
         key = ("slide", names, pca)
-        return self._kept.get(key, lambda: self._slide(names, pca))
+        return self._slides.get(key, lambda: self._slide(names, pca))
 
     def _slide(self, names: tuple[str, ...], pca: int) -> tuple[Record, np.ndarray, np.ndarray]:
         count = min(check_count(pca, name="pca", minimum=0), self.axes.n_pca)
@@ -783,7 +791,7 @@ class Session:
         """
         if not 0 <= j < self.d:
             raise InputError(f"Components are numbered 0 to {self.d - 1}, got {j}.")
-        return self._kept.get(("component", j), lambda: self._component(j))
+        return self._views.get(("component", j), lambda: self._component(j))
 
     def _component(self, j: int) -> Record:
         own = Moments(self.moments.n, self.moments.mean[[j]], self.moments.cov[np.ix_([j], [j])])

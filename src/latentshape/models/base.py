@@ -55,6 +55,13 @@ class Autoencoder(nn.Module, ABC):
         """
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model takes its images and codes; any module with parameters will do."""
+    if isinstance(model, Autoencoder):
+        return model.device
+    return next(model.parameters()).device
+
+
 class ConvAutoencoder(Autoencoder):
     """Abstract: the one encoder and decoder of all our models; only the loss is left open.
 

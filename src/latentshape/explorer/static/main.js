@@ -171,7 +171,9 @@ function follow() {
   clearTimeout(timer);
   timer = 0;
   if (formatFragment(app.state, base) === (location.hash || "#")) return;
-  tell(adopt(parseFragment(location.hash, base)));
+  const next = parseFragment(location.hash, base);
+  if (!offered().some((view) => view.name === next.view)) next.view = "plane";
+  tell(adopt(next));
 }
 
 // --- the current code ----------------------------------------------------------------------------------------
@@ -198,7 +200,7 @@ async function resolve() {
     emitCode(false);
     return true;
   } catch (error) {
-    app.complain(error);
+    if (turn === asked) app.complain(error); // of what was asked for last, and nothing older
     return false;
   }
 }

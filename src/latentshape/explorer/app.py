@@ -478,7 +478,7 @@ def serve(
         started(address)
     if browser:
         threading.Timer(0.5, webbrowser.open, [address]).start()
-    with contextlib.suppress(KeyboardInterrupt):  # how it is ended
+    with listening, contextlib.suppress(KeyboardInterrupt):  # how it is ended
         server.run(sockets=[listening])
 
 

@@ -87,7 +87,6 @@ def ways():
         "range": adapt(Linear(low=-1, high=1), SIDE, pixel_range=(-1, 1)),
         "bytes": adapt(Linear(low=0, high=255), SIDE, pixel_range=(0, 255)),
         "functions": adapt((encode_last, decode_last), SIDE, channels_last=True),
-        "bound": adapt((plain.eval().encode, plain.decode), SIDE) if False else adapt(plain, SIDE),
         "spatial": adapt(Linear(spatial=True), SIDE),
         "double": adapt(Linear().double(), SIDE),
         "half": adapt(Linear().bfloat16(), SIDE),

@@ -125,8 +125,6 @@ def _again(
             f"{run.path} is no adopted run; pass the images too: adopt(model, data, out)."
         )
     kept = dict(read_record(run.adapter_path, "options")["options"])
-    if kept.get("pixel_range") is not None:
-        kept["pixel_range"] = tuple(kept["pixel_range"])
     adapted = adapt(model, **(kept | options))
     _same(run, digest_of(files_of(model), adapted), kept | options)
     hold(run, adapted)

@@ -106,8 +106,7 @@ class Adapted(Autoencoder):
         if z.ndim < 2 or len(z) != len(x):
             raise InputError(
                 f"The encoder of {self.name} returned {z.shape} for {len(x)} pictures; it must "
-                "return one code "
-                "each, (n, d) or (n, c, h, w)."
+                "return one code each, (n, d) or (n, c, h, w)."
             )
         if self.code_shape and z.shape[1:] != self.code_shape:
             raise InputError(
@@ -136,8 +135,7 @@ class Adapted(Autoencoder):
             raise InputError(
                 f"The encoder of {self.name} does not take pictures {(TRIED, *self.layout.shape)} in "
                 f"[{self.layout.low:g}, {self.layout.high:g}]: {first_line(error)}. Pass size, channels, "
-                "channels_last "
-                "and pixel_range as it was trained."
+                "channels_last and pixel_range as it was trained."
             ) from None
         if not np.isfinite(z).all():
             raise InputError(
@@ -148,8 +146,7 @@ class Adapted(Autoencoder):
             self.stochastic = True
             say(
                 f"The encoder of {self.name} is stochastic: one picture has many codes. The mean of "
-                f"{DRAWS} draws "
-                "is taken; better hand over the network's mean."
+                f"{DRAWS} draws is taken; better hand over the network's mean."
             )
         note = central_code(self._encode(self._to_theirs(self.layout.theirs(x))))[1]
         if note:

@@ -80,8 +80,7 @@ def adapt(
         return from_module(model, layout, encoder=encoder, decoder=decoder)
     raise InputError(
         f"A {type(model).__name__} is no autoencoder that is known here; pass a torch module, a "
-        "Keras model, an "
-        "AutoencoderKL, ONNX files, or a pair of functions (encode, decode)."
+        "Keras model, an AutoencoderKL, ONNX files, or a pair of functions (encode, decode)."
     )
 
 
@@ -116,8 +115,7 @@ def _from_file(path: Path) -> Any:
             return path
         raise InputError(
             f"{str(path)!r} is no model that can be read: expected a .keras file, the folder of an "
-            "AutoencoderKL, "
-            "or 'encoder.onnx,decoder.onnx'."
+            "AutoencoderKL, or 'encoder.onnx,decoder.onnx'."
         )
     try:
         import keras

@@ -51,13 +51,9 @@ def held_model(run: RunFolder) -> Adapted:
     if digest_of(files, None) != record["digest"]:
         raise InputError(
             f"The model in {', '.join(map(str, files))} is another than the one that {run.path} was "
-            "made with. "
-            "Adopt it into another folder."
+            "made with. Adopt it into another folder."
         )
-    options: dict[str, Any] = dict(record["options"])
-    if options.get("pixel_range") is not None:
-        options["pixel_range"] = tuple(options["pixel_range"])
     given: Any = tuple(files) if len(files) == 2 else files[0]
-    model = adapt(given, **options)
+    model = adapt(given, **record["options"])
     hold(run, model)
     return model

@@ -29,7 +29,6 @@ from sidebyside import latent_like
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
 GOALS = {"paint": 1500.0, "click p50": 30.0, "click p90": 45.0, "images/s": 30.0, "redraw": 16.0}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 VIEWPORT = {"width": 1400, "height": 950}
 
 
@@ -118,6 +117,7 @@ def main() -> None:
     args = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
+    from explorer_page import BROWSERS
     from explorer_server import serving
 
     browser_path = next((p for p in map(shutil.which, BROWSERS) if p), None)

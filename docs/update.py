@@ -506,7 +506,6 @@ VIEWS = (
     ("explorer", "ref=mixture:6&drawn=mixture&drawn_n=200"),
     ("explorer-gallery", "view=gallery"),
 )
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def explorer_pictures(run: RunFolder, width: int = 1280, height: int = 860) -> None:
@@ -516,6 +515,7 @@ def explorer_pictures(run: RunFolder, width: int = 1280, height: int = 860) -> N
     from latentshape.explorer.session import Session
 
     sys.path.append(str(HERE.parent / "tests"))
+    from explorer_page import BROWSERS
     from explorer_server import serving
 
     browser_path = next((path for path in map(shutil.which, BROWSERS) if path), None)

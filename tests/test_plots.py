@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from latentshape import plots
+from latentshape import plots, shape_plots
 from latentshape.shape import Moments, measure
 from latentshape.shape.ellipses import confidence_ellipse
 
@@ -72,7 +72,7 @@ def bars(ax):
 @pytest.mark.parametrize("name", ["line", "constant", "alone", "few"])
 def test_every_kind_of_codes_is_drawn(name, records, tmp_path):
     z, record = codes(name), records[name]
-    written = plots.shape_figures(record, z, tmp_path)
+    written = shape_plots.shape_figures(record, z, tmp_path)
     assert {p.stem for p in written} >= {"spectrum", "components", "radius"}
     assert {"planes", "scatter", "close-ups"} <= {p.stem for p in written} or z.shape[1] == 1
     assert sorted(tmp_path.iterdir()) == sorted(written)
@@ -81,7 +81,7 @@ def test_every_kind_of_codes_is_drawn(name, records, tmp_path):
 
 def test_deep_figures_and_parts_that_could_not_be_measured(studied, tmp_path, monkeypatch):
     z = codes("three")
-    names = {p.stem for p in plots.shape_figures(studied, z, tmp_path / "all")}
+    names = {p.stem for p in shape_plots.shape_figures(studied, z, tmp_path / "all")}
     assert names >= {"contours", "pca-axes", "normality", "least-gaussian", "scatter", "close-ups"}
     unknown = {"why": "nobody knows"}
     nothing = (
@@ -93,7 +93,7 @@ def test_deep_figures_and_parts_that_could_not_be_measured(studied, tmp_path, mo
     bare = studied | {"planes": unknown, "voids": unknown, "origin": unknown, "normality": tests,
                       "joint_law": {"radius": unknown, "ellipticity": unknown}}  # fmt: skip
     monkeypatch.setattr(plots, "save", lambda made, path: None)
-    left = {p.stem for p in plots.shape_figures(bare, z, tmp_path / "bare")}
+    left = {p.stem for p in shape_plots.shape_figures(bare, z, tmp_path / "bare")}
     assert left == names - {"contours", "normality", "least-gaussian"}
 
 
@@ -101,7 +101,7 @@ def test_moments_that_are_known_are_not_measured_again(records, tmp_path, monkey
     z = codes("pair")
     moments = Moments.of(z)
     monkeypatch.setattr(Moments, "of", lambda *a, **k: pytest.fail("read the codes again"))
-    written = plots.shape_figures(records["pair"], z, tmp_path, moments=moments)
+    written = shape_plots.shape_figures(records["pair"], z, tmp_path, moments=moments)
     assert {p.stem for p in written} >= {"planes", "scatter", "close-ups", "coverage"}
 
 
@@ -180,7 +180,7 @@ def test_close_ups_compare_codes_with_as_many_of_a_gaussian():
     for name, z in (("gaussian", y), ("holed", holed)):
         z = z + np.array([0.0, 3.0, 0.0])
         record = {"seed": 0, "voids": {"places": places}}
-        made = plots._close_ups(record, z, Moments.of(z), 0, 1)
+        made = shape_plots._close_ups(record, z, Moments.of(z), 0, 1)
         made.canvas.draw()
         titles = [ax.get_title() for ax in made.axes]
         counts[name] = [int(re.search(r": ([\d,]+) ", t)[1].replace(",", "")) for t in titles]
@@ -190,7 +190,7 @@ def test_close_ups_compare_codes_with_as_many_of_a_gaussian():
         # Thinned alike, so that what looks denser is denser.
         for k in (0, 2):
             drawn = [len(ax.lines[0].get_xdata()) for ax in made.axes[k : k + 2]]
-            step = -(-max(counts[name][k : k + 2]) // plots.CLOSE)
+            step = -(-max(counts[name][k : k + 2]) // shape_plots.CLOSE)
             assert drawn == [-(-c // step) for c in counts[name][k : k + 2]]
     expected = 40_000 * 0.3829**2  # of a normal pair within half a sigma on both axes
     assert counts["gaussian"][:2] == pytest.approx([expected, expected], rel=0.05)
@@ -200,18 +200,18 @@ def test_close_ups_compare_codes_with_as_many_of_a_gaussian():
 
 def test_close_ups_of_unmeasured_gaps_have_none_in_the_title():
     z = codes("three")
-    made = plots._close_ups({"seed": 0, "voids": {"why": "no"}}, z, Moments.of(z), 0, 1)
+    made = shape_plots._close_ups({"seed": 0, "voids": {"why": "no"}}, z, Moments.of(z), 0, 1)
     assert not any("gap" in ax.get_title() for ax in made.axes)
 
 
 def test_artificial_points_lie_in_the_best_cube_and_are_the_same_in_each_plane(studied):
-    made = plots._scattered(studied, codes("three"), Moments.of(codes("three")))
+    made = shape_plots._scattered(studied, codes("three"), Moments.of(codes("three")))
     b = studied["radius"]["best_cube_b"]
     panels = {ax.get_xlabel() + ax.get_ylabel(): with_marker(ax, "x") for ax in made.axes}
-    assert len(panels) == len(plots._notable_planes(studied)) == 3
+    assert len(panels) == len(shape_plots._notable_planes(studied)) == 3
     columns = {}
     for label, drawn in panels.items():
-        assert drawn.shape == (plots.ARTIFICIAL, 2)
+        assert drawn.shape == (shape_plots.ARTIFICIAL, 2)
         assert np.abs(drawn).max() <= b
         for name, values in zip(re.findall(r"component \d", label), drawn.T, strict=True):
             assert np.array_equal(columns.setdefault(name, values), values)

@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from latentshape.adapters.choosing import adapt
     from latentshape.adopting import adopt
+    from latentshape.analysis import analyze
     from latentshape.codes import load_codes
     from latentshape.config import make_config
     from latentshape.data import open_dataset
@@ -29,6 +30,7 @@ _HOMES = {
     "SAMPLERS": "samplers",
     "adapt": "adapters.choosing",
     "adopt": "adopting",
+    "analyze": "analysis",
     "decode_pixels": "decoding",
     "grid": "images",
     "load_codes": "codes",
@@ -47,6 +49,7 @@ __all__ = [
     "RunFolder",
     "adapt",
     "adopt",
+    "analyze",
     "decode_pixels",
     "grid",
     "load_codes",

@@ -397,6 +397,7 @@ def _analyze(given: argparse.Namespace) -> None:
         pipeline.analyze_run(run)
         print(run.shape_path)
         return
+    from latentshape.analysis import analyze
     from latentshape.codes import load_array
 
     out = given.out or given.codes.with_suffix("")
@@ -404,8 +405,7 @@ def _analyze(given: argparse.Namespace) -> None:
         raise InputError(
             f"{out} is a file, where a folder for the results was to be. Give another --out."
         )
-    pipeline.analyze_codes(load_array(given.codes), out, drop=given.drop)
-    print(out / "shape.json")
+    print(analyze(load_array(given.codes), drop=given.drop).save(out))
 
 
 def _adopt(given: argparse.Namespace) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from latentshape.models.base import Autoencoder
     from latentshape.samplers import Sampler
 
-__all__ = ["STAGES", "analyze_codes", "analyze_run", "came_true", "directions_of", "encode_run",
+__all__ = ["STAGES", "analyze_run", "came_true", "directions_of", "encode_run",
            "evaluate_run", "fitted_where", "report_run", "run_all", "sample_run", "train_run",
            "witness_of"]  # fmt: skip
 
@@ -193,55 +193,17 @@ def precision_of(run: RunFolder) -> str:
     return str(run.stages().get("train", {}).get("precision", "fp32"))
 
 
-def analyze_codes(
-    z: np.ndarray, out: Path, held_out: np.ndarray | None = None, *, drop: bool = False
-) -> dict[str, Any]:
-    """``shape.json`` and the figures of any codes (n, d), without a model.
-
-    Args:
-        z: Codes, an array or memory map.
-        out: The folder to write into.
-        held_out: Codes of other images.
-        drop: Leave out rows with NaN or infinite values, and say how many, instead of refusing them.
-    """
-    from latentshape import plots, shape
-    from latentshape._checks import check_codes, finite_rows
-    from latentshape.data.cache import NULLS, cache_folder
-
-    z = check_codes(z, finite=False)
-    dropped = 0
-    if drop:
-        finite = finite_rows(z)
-        dropped = int((~finite).sum())
-        if dropped:
-            say(f"  note: {dropped:,} of {len(z):,} codes are not finite and left out")
-            z = check_codes(np.asarray(z[finite]), finite=False)
-    reads = 4 * len(z) + (2 * len(held_out) if held_out is not None else 0)
-    with bar(reads, "measuring", unit="rows") as progress:
-        record = shape.measure(
-            z, held_out=held_out, progress=progress.update, folder=cache_folder() / NULLS,
-            stage=progress.set_description_str,
-        )  # fmt: skip
-    record["dropped"] = dropped
-    if not record["pca"]["eigenvalues"][0] > 0:
-        raise InputError(
-            f"All {len(z)} codes are equal: there is no shape to measure. Check what they were saved "
-            "from; an encoder that gives one code for every image has collapsed."
-        )
-    write_json(out / "shape.json", record)
-    plots.shape_figures(record, z, out / "figures")
-    return record
-
-
 def analyze_run(run: RunFolder) -> dict[str, Any]:
     """Measure the training codes, beside a control; held-out codes against their own law."""
+    from latentshape.analysis import analyze
     from latentshape.codes import load_codes
 
     train, held_out = load_codes(run, "train"), load_codes(run, "validation")
     with run.stage("analyze"):
-        record = analyze_codes(train.z, run.path, held_out.z)
-        _picture_ends(run, train.z, record)
-        return record
+        found = analyze(train.z, held_out=held_out.z)
+        found.save(run.path)
+        _picture_ends(run, train.z, found.record)
+        return found.record
 
 
 def _picture_ends(run: RunFolder, z: np.ndarray, record: dict[str, Any], each: int = 8) -> None:

@@ -17,16 +17,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from latentshape._checks import row_blocks
 from latentshape.files import atomic_path
 from latentshape.shape import (
-    PCA,
     Moments,
     confidence_ellipse,
     fit_gaussians,
     number_distributions,
 )
-from latentshape.shape.control import GaussianControl
 from latentshape.shape.correlation import clustered_order
 from latentshape.shape.radius_histogram import radius_histogram
 
@@ -35,8 +32,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["battery", "close_up", "contours", "correlation_counts", "correlation_map", "coverage",
-           "loss_curve", "mahalanobis_radius", "number_distribution", "overlaid_curves", "plane",
-           "quantiles", "radius_and_cubes", "shadow", "shape_figures", "spectrum", "void_gaps"]  # fmt: skip
+           "figure", "in_rectangle", "legend_below", "loss_curve", "mahalanobis_radius",
+           "number_distribution", "overlaid_curves", "plane", "plane_of", "quantiles",
+           "radius_and_cubes", "save", "shadow", "spectrum", "styled", "thinned",
+           "two_decimals", "void_gaps"]  # fmt: skip
 
 CODES, CONTROL, LAW, ORIGIN, CENTRE = "#2b6cb0", "#dd8b2c", "#1a202c", "#c53030", "#1a202c"
 OTHER = "#718096"
@@ -56,12 +55,8 @@ STYLE: Any = {
 }
 #: Codes that a density picture or histogram reads at most; statistics use all.
 DRAWN = 200_000
-#: Single points drawn in a scatter plot at most, and in one panel of a close-up.
-SCATTERED, CLOSE = 5_000, 2_500
-#: Half a side of a close-up, in standard deviations.
-CLOSE_SIGMA = 0.5
-#: Uniform points of the cube drawn into a plane.
-ARTIFICIAL = 10
+#: Single points drawn in a scatter plot at most.
+SCATTERED = 5_000
 
 
 P = ParamSpec("P")
@@ -116,13 +111,13 @@ def _legend_above(ax: Axes, columns: int) -> None:
     ax.set_title(ax.get_title(), pad=7 + 12.5 * math.ceil(len(labels) / columns))
 
 
-def _legend_below(made: Figure, ax: Axes) -> None:
+def legend_below(made: Figure, ax: Axes) -> None:
     """One legend for all panels of a figure, beneath them."""
     handles, labels = ax.get_legend_handles_labels()
     made.legend(handles, labels, loc="outside lower center", ncols=len(labels))
 
 
-def _number(value: float | None) -> str:
+def two_decimals(value: float | None) -> str:
     """Two decimals with a true minus, or a dash where there is no number."""
     return "–" if value is None else f"{value:.2f}".replace("-", "−")
 
@@ -183,10 +178,10 @@ def number_distribution(ax: Axes, z: np.ndarray, moments: Moments, j: int) -> Ax
     ax.axvline(0, color=ORIGIN, linewidth=0.8, linestyle=":")
     spread = 0.05 * abs(mean) if column.constant[0] else 4.5 * column.std[0]
     ax.set(xlim=(min(mean - spread, -0.1), max(mean + spread, 0.1)), ylim=(0, None), yticks=[])
-    title = f"mean {_number(mean)}, half-width {_number(half)}"
+    title = f"mean {two_decimals(mean)}, half-width {two_decimals(half)}"
     if column.constant[0]:
         ax.axvline(mean, color=CODES)
-        title = f"constant, {_number(mean)}"
+        title = f"constant, {two_decimals(mean)}"
     ax.set_title(f"component {j}\n{title}", fontsize=7)
     return ax
 
@@ -231,7 +226,7 @@ def plane(
     else:
         bins = int(np.clip(np.sqrt(len(x)) / 1.5, 40, 160))
         ax.hist2d(x, y, bins=bins, cmap="Blues", norm=LogNorm(vmin=0.5), rasterized=True)
-    within = _plane_of(moments, i, j)
+    within = plane_of(moments, i, j)
     for sigma in (1, 2, 3):
         curve = confidence_ellipse(within, 0, 1, sigma)
         ax.plot(*curve.T, color=LAW, linewidth=0.9, linestyle="-" if sigma == 2 else "--",
@@ -253,7 +248,7 @@ def plane(
     return ax
 
 
-def _plane_of(moments: Moments, i: int, j: int) -> Moments:
+def plane_of(moments: Moments, i: int, j: int) -> Moments:
     """Moments of two components alone."""
     return Moments(moments.n, moments.mean[[i, j]], moments.cov[np.ix_([i, j], [i, j])])
 
@@ -290,7 +285,7 @@ def close_up(
         step: Draw every ``step``-th point only; equal for clouds that are to be compared.
         gap: Distance to the nearest code at this place over the control's, for the title.
     """
-    inside = _inside([points], place, half)
+    inside = in_rectangle([points], place, half)
     ax.plot(*inside[::step].T, linestyle="none", marker="o", markersize=1.9, markeredgewidth=0,
             alpha=0.75, color=CONTROL if control else CODES)  # fmt: skip
     if name == "origin":
@@ -309,7 +304,7 @@ def close_up(
     return ax
 
 
-def _inside(blocks: Iterable[np.ndarray], place: np.ndarray, half: np.ndarray) -> np.ndarray:
+def in_rectangle(blocks: Iterable[np.ndarray], place: np.ndarray, half: np.ndarray) -> np.ndarray:
     """The points of blocks (rows, 2) within a rectangle."""
     return np.concatenate([b[(np.abs(b - place) <= half).all(axis=1)] for b in blocks])
 
@@ -483,7 +478,7 @@ def contours(ax: Axes, z: np.ndarray, moments: Moments, i: int, j: int) -> Axes:
     # The density of a Fourier transform ripples about zero where there are no codes: not drawn.
     steps = found.values.max() * np.append(0.004, np.linspace(0.03, 1, 24))
     ax.contourf(found.x, found.y, found.values.T, levels=steps, cmap="Blues")
-    within = _plane_of(moments, i, j)
+    within = plane_of(moments, i, j)
     curves = [confidence_ellipse(within, 0, 1, sigma) for sigma in (1, 2, 3)]
     known = np.unique(levels[np.isfinite(levels)])
     if len(known):
@@ -555,207 +550,3 @@ def void_gaps(ax: Axes, places: list[dict[str, Any]]) -> Axes:
     ax.set(ylabel="nearest code, codes / control", title="Voids: gaps beside a Gaussian's")
     _legend_above(ax, 2)
     return ax
-
-
-def _chosen_components(record: dict[str, Any], count: int = 8) -> list[int]:
-    """The components that stand out most: dominant ones first, then by |mean| + half-width."""
-    columns = record["components"]
-    order = sorted(
-        range(len(columns)),
-        key=lambda j: (
-            not columns[j]["dominant"],
-            -abs(columns[j]["mean"]) - columns[j]["half_width"],
-        ),
-    )
-    return order[:count]
-
-
-def _chosen_pairs(record: dict[str, Any]) -> list[tuple[int, int]]:
-    """The most correlated pair, and the two components whose zero lies farthest out in sigmas."""
-    pairs = [(p["i"], p["j"]) for p in record["correlation"]["pairs"][:1]]
-    sigmas = [abs(c["mean"]) / c["std"] if c["std"] else 0.0 for c in record["components"]]
-    i, j = sorted(range(len(sigmas)), key=lambda k: -sigmas[k])[:2]
-    return [p for p in pairs if set(p) != {i, j}] + [(i, j)]
-
-
-@styled
-def shape_figures(
-    record: dict[str, Any], z: np.ndarray, folder: Path, *, moments: Moments | None = None
-) -> list[Path]:
-    """Every figure of ``shape.json``, written as PNG into ``folder``.
-
-    Args:
-        record: What ``shape.measure`` gave for these codes.
-        z: Codes (n, d).
-        folder: Made if it is not there.
-        moments: Of these codes, if they are known already: saves a read of all codes.
-    """
-    moments = moments or Moments.of(z)
-    d = record["d"]
-    written = []
-
-    def keep(name: str, made: Figure) -> None:
-        save(made, folder / f"{name}.png")
-        written.append(folder / f"{name}.png")
-
-    made, axes = figure(1, 2)
-    spectrum(axes[0, 0], record["pca"])
-    correlation_counts(axes[0, 1], record["correlation"])
-    keep("spectrum", made)
-
-    chosen = _chosen_components(record)
-    rows = -(-len(chosen) // 4)
-    made, axes = figure(rows, 4, height=1.55 * rows + 0.2)
-    for ax in axes.flat[len(chosen) :]:
-        ax.set_visible(False)
-    for ax, j in zip(axes.flat, chosen):
-        number_distribution(ax, z, moments, j)
-    keep("components", made)
-
-    made, axes = figure(1, 2, height=3.3)
-    radius_and_cubes(axes[0, 0], z, record["radius"]["best_cube_b"])
-    if record["mahalanobis"]["mean"] is not None:
-        mahalanobis_radius(axes[0, 1], z, moments, record["centre"]["offset_sigma"])
-    else:
-        axes[0, 1].set_axis_off()
-        axes[0, 1].text(0.5, 0.5, "no Mahalanobis radius:\n" + record["mahalanobis"]["why"],
-                        ha="center", va="center", wrap=True)  # fmt: skip
-    keep("radius", made)
-
-    if d >= 2:
-        pairs = _chosen_pairs(record)
-        made, axes = figure(1, len(pairs) + 1, height=2.8)
-        for ax, (i, j) in zip(axes.flat, pairs):
-            plane(ax, z, moments, i, j, (f"component {i}", f"component {j}"))
-        pca = PCA.of(moments)
-        scores = pca.transform(thinned(z, DRAWN), 2)
-        rotated = Moments(moments.n, np.zeros(2), np.diag(pca.eigenvalues[:2]))
-        origin = pca.transform(np.zeros((1, d)), 2)[0]
-        plane(axes[0, -1], scores, rotated, 0, 1, ("PCA axis 1", "PCA axis 2"), origin=origin)
-        _legend_below(made, axes[0, -1])
-        keep("planes", made)
-        keep("scatter", _scattered(record, z, moments))
-        keep("close-ups", _close_ups(record, z, moments, *pairs[-1]))
-    if record["ellipses"]["coverage"]:
-        radius = record.get("joint_law", {}).get("radius", {})
-        predicted = {r["sigma"]: r["predicted"] for r in radius.get("coverage", [])}
-        made, axes = figure(1, 2 if "qq" in radius else 1, width=7.6 if "qq" in radius else 4.8)
-        coverage(axes[0, 0], record["ellipses"]["coverage"], predicted)
-        if "qq" in radius:
-            quantiles(axes[0, 1], radius["qq"])
-        keep("coverage", made)
-    if d >= 2:
-        made, axes = figure(1, 2, height=3.2)
-        correlation_map(axes[0, 0], moments.correlation())
-        dominant = [j for j, column in enumerate(record["components"]) if column["dominant"]]
-        overlaid_curves(axes[0, 1], record, dominant)
-        keep("correlation-map", made)
-    if "verdict" in record:
-        _deep_figures(record, z, moments, keep)
-    return written
-
-
-def _notable_planes(record: dict[str, Any]) -> list[tuple[int, int]]:
-    """At most six planes of components: those whose contours were measured."""
-    measured = record.get("planes", {}).get("contours", [])
-    return [(p["i"], p["j"]) for p in measured if p["plane"] == "components"][:6]
-
-
-def _scattered(record: dict[str, Any], z: np.ndarray, moments: Moments) -> Figure:
-    """The notable planes with single codes, the first of them marked, and points of the best cube."""
-    planes = _notable_planes(record) or _chosen_pairs(record)
-    columns = min(3, len(planes))
-    rows = -(-len(planes) // columns)
-    made, axes = figure(rows, columns, height=2.5 * rows + 0.3, width=2.55 * columns)
-    for ax in axes.flat[len(planes) :]:
-        ax.set_visible(False)
-    b = record["radius"]["best_cube_b"]
-    artificial = np.random.default_rng(record["seed"]).uniform(-b, b, (ARTIFICIAL, moments.d))
-    # The first code of all: not chosen for what it shows.
-    special = np.asarray(z[:1], np.float64)
-    for ax, (i, j) in zip(axes.flat, planes):
-        plane(ax, z, moments, i, j, (f"component {i}", f"component {j}"), special=special,
-              artificial=artificial, scatter=SCATTERED)  # fmt: skip
-    _legend_below(made, axes[0, 0])
-    return made
-
-
-def _close_ups(record: dict[str, Any], z: np.ndarray, moments: Moments, i: int, j: int) -> Figure:
-    """Codes and control, single points, in a small rectangle at the centre and one at the origin."""
-    within = _plane_of(moments, i, j)
-    half = CLOSE_SIGMA * np.where(within.constant, 1.0, within.std)
-    # A Gaussian's shadow on a plane is the Gaussian of that plane: no need to draw all components.
-    drawn = GaussianControl(within, moments.n, seed=record["seed"])
-    ratios = {p["place"]: p["ratio"] for p in record.get("voids", {}).get("places", [])
-              if p["whitened"]}  # fmt: skip
-    made, axes = figure(1, 4, height=2.45)
-    places = {"centre": within.mean, "origin": np.zeros(2)}
-    for left, (name, place) in zip((0, 2), places.items()):
-        codes = _inside((block[:, [i, j]] for block in row_blocks(z)), place, half)
-        control = _inside(drawn.blocks(), place, half)
-        step = max(1, math.ceil(max(len(codes), len(control)) / CLOSE))
-        gap = ratios.get(f"near {name}")
-        close_up(axes[0, left], codes, place, half, name=name, step=step, gap=gap)
-        close_up(axes[0, left + 1], control, place, half, name=name, step=step, control=True)
-    for ax in axes.flat:
-        ax.set_xlabel(f"component {i}", fontsize=8)
-    axes[0, 0].set_ylabel(f"component {j}", fontsize=8)
-    return made
-
-
-def _deep_figures(
-    record: dict[str, Any], z: np.ndarray, moments: Moments, keep: Callable[[str, Figure], None]
-) -> None:
-    """Figures of the parts that `shape.studying` adds."""
-    planes = _notable_planes(record)
-    if planes:
-        rows = -(-len(planes) // 3)
-        made, axes = figure(rows, 3, height=2.5 * rows)
-        for ax in axes.flat[len(planes) :]:
-            ax.set_visible(False)
-        for ax, (i, j) in zip(axes.flat, planes):
-            contours(ax, z, moments, i, j)
-        keep("contours", made)
-    axes_of_pca = record["pca"]["axes"]
-    shown = min(8, len(axes_of_pca))
-    drawn = thinned(z, DRAWN)
-    scores = PCA.of(moments).transform(drawn, shown)
-    rows = -(-shown // 4)
-    made, axes = figure(rows, 4, height=1.55 * rows + 0.3)
-    for ax in axes.flat[shown:]:
-        ax.set_visible(False)
-    for k, ax in enumerate(axes.flat[:shown]):
-        # The last axes of dependent components carry nothing but rounding.
-        if axes_of_pca[k]["excess_kurtosis"] is None or not scores[:, k].std() > 0:
-            ax.set_visible(False)
-            continue
-        kurtosis = _number(axes_of_pca[k]["excess_kurtosis"])
-        shadow(ax, scores[:, k], f"PCA axis {k + 1}\nexcess kurtosis {kurtosis}")
-        if k + 4 < shown:
-            ax.set_xlabel("")
-    keep("pca-axes", made)
-    tests = record["normality"]
-    made, axes = figure(1, 2, height=3.2)
-    tested = any(tests[name]["statistic"] is not None for name in tests if name != "family")
-    if tested:
-        battery(axes[0, 0], tests)
-    else:
-        axes[0, 0].set_visible(False)
-    if "places" in record["voids"]:
-        void_gaps(axes[0, 1], record["voids"]["places"])
-    else:
-        axes[0, 1].set_visible(False)
-    if tested or "places" in record["voids"]:
-        keep("normality", made)
-    least = tests["least-gaussian"]
-    if least.get("directions"):
-        shown = min(4, len(least["directions"]))
-        made, axes = figure(1, shown, height=2.0)
-        for k in range(shown):
-            direction = np.asarray(least["directions"][k], np.float32)
-            title = (
-                f"direction {k + 1}: skewness {_number(least['skewness'][k])},\n"
-                f"excess kurtosis {_number(least['kurtosis'][k])}"
-            )
-            shadow(axes[0, k], drawn @ direction, title)
-        keep("least-gaussian", made)

@@ -17,7 +17,7 @@ from latentshape.files import atomic_path
 from latentshape.images import palette_png
 from latentshape.runs import RunFolder, read_record
 
-__all__ = ["scorecard_text", "write_page", "write_report"]
+__all__ = ["render", "scorecard_text", "write_page", "write_report"]
 
 #: Rows of the scorecard in reading order.
 ORDER = (
@@ -108,6 +108,14 @@ def write_page(template: str, path: Path, content: dict[str, Any]) -> Path:
         path: Where to.
         content: Every name that the template uses; one that is missing is a defect, not a blank.
     """
+    page = render(template, content)
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return path
+
+
+def render(template: str, content: dict[str, Any]) -> str:
+    """A template of this package, filled: see `write_page`."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -116,10 +124,7 @@ def write_page(template: str, path: Path, content: dict[str, Any]) -> Path:
     )  # fmt: skip
     environment.filters["cell"] = cell
     environment.filters["seconds"] = seconds
-    page = environment.get_template(template).render(**content)
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return path
+    return environment.get_template(template).render(**content)
 
 
 def gather(run: RunFolder) -> dict[str, Any]:

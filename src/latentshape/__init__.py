@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from latentshape.runs import RunFolder
     from latentshape.samplers import SAMPLERS, make_sampler
     from latentshape.shape import measure
+    from latentshape.sharing import from_pretrained, save_pretrained
 
 _HOMES = {
     "InputError": "errors",
@@ -32,6 +33,7 @@ _HOMES = {
     "adopt": "adopting",
     "analyze": "analysis",
     "decode_pixels": "decoding",
+    "from_pretrained": "sharing",
     "grid": "images",
     "load_codes": "codes",
     "load_model": "models",
@@ -41,6 +43,7 @@ _HOMES = {
     "open_dataset": "data",
     "run_all": "pipeline",
     "save_png": "images",
+    "save_pretrained": "sharing",
 }
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "adopt",
     "analyze",
     "decode_pixels",
+    "from_pretrained",
     "grid",
     "load_codes",
     "load_model",
@@ -60,6 +64,7 @@ __all__ = [
     "open_dataset",
     "run_all",
     "save_png",
+    "save_pretrained",
 ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from latentshape.files import atomic_path
 from latentshape.images import palette_png
 from latentshape.runs import RunFolder, read_record
 
-__all__ = ["render", "scorecard_text", "write_page", "write_report"]
+__all__ = ["card_table", "render", "scorecard_text", "write_page", "write_report"]
 
 #: Rows of the scorecard in reading order.
 ORDER = (
@@ -119,7 +120,7 @@ def render(template: str, content: dict[str, Any]) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("latentshape"), autoescape=True,
+        loader=jinja2.PackageLoader("latentshape"), autoescape=template.endswith(".html"),
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["cell"] = cell
@@ -301,17 +302,65 @@ def seconds(value: float) -> str:
     return f"{value:.0f} s" if value < 120 else f"{value / 60:.1f} min"
 
 
+#: Columns that tell samplers apart, each with its key in a row and decimals.
+TELLING: tuple[tuple[str, tuple[str, ...], int], ...] = (
+    ("precision", ("sampler_precision",), 2),
+    ("recall", ("sampler_recall",), 2),
+    ("novelty", ("novelty",), 2),
+    (f"Fréchet {SPACE}", ("frechet", SPACE), 2),
+)
+#: Rows of a model card beside the law's own: yardsticks.
+YARDSTICKS = (
+    "real",
+    "reconstruction",
+    "training-codes",
+    "gaussian",
+    "zero-mean",
+    "standard-normal",
+)
+
+
+def _columns(spaces: Iterable[str]) -> list[tuple[str, tuple[str, ...], int]]:
+    """Face rate, gaps in some feature spaces, and what else tells samplers apart."""
+    gaps = [(f"gap {space}", ("gap", space), 2) for space in spaces]
+    return [("face rate", ("face_rate",), 3), *gaps, *TELLING]
+
+
+def card_table(
+    card: dict[str, Any], name: str
+) -> tuple[list[str], list[tuple[str, list[str]]]] | tuple[()]:
+    """The rows of a scorecard that a model card shows: the law's own between its yardsticks.
+
+    Args:
+        card: ``scorecard.json``.
+        name: The law, first of its rows.
+
+    Returns:
+        Names of the columns, and for each row its name and cells; columns without any value are left out.
+            Nothing where the law was not judged.
+    """
+    if name not in card["rows"]:
+        return ()
+    shown = [name, *(row for row in YARDSTICKS if row in card["rows"] and row != name)]
+    columns = [
+        column
+        for column in _columns([SPACE])
+        if any(cell(at(card["rows"][row], column[1])) != "–" for row in shown)
+    ]
+    rows = [
+        (
+            f"**{row}**" if row == name else row,
+            [cell(at(card["rows"][row], path), digits) for _, path, digits in columns],
+        )
+        for row in shown
+    ]
+    return [label for label, _, _ in columns], rows
+
+
 def scorecard_text(run: RunFolder) -> str:
     """The scorecard for a terminal: the columns that tell samplers apart, and what they say."""
     card = read_record(run.scorecard_path, "rows", "features", "draws")
-    columns: list[tuple[str, tuple[str, ...], int]] = [("face rate", ("face_rate",), 3)]
-    columns += [(f"gap {space}", ("gap", space), 2) for space in card["features"]]
-    columns += [
-        ("precision", ("sampler_precision",), 2),
-        ("recall", ("sampler_recall",), 2),
-        ("novelty", ("novelty",), 2),
-        (f"Fréchet {SPACE}", ("frechet", SPACE), 2),
-    ]
+    columns = _columns(card["features"])
     lines = [["", *(label for label, _, _ in columns)]]
     for name in ordered(card["rows"]):
         row = card["rows"][name]

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from latentshape.errors import InputError
 
-__all__ = ["KINDS", "Source", "absolute_spec", "parse_spec"]
+__all__ = ["KINDS", "Source", "absolute_spec", "parse_spec", "without_paths"]
 
 #: Layouts in the order in which they are tried.
 KINDS = ("celeba", "mnist", "parquet", "arrays", "folder")
@@ -86,6 +86,26 @@ def absolute_spec(spec: str) -> str:
         )
         for s in parse_spec(spec)
     )
+
+
+def without_paths(spec: str, kind: str) -> str:
+    """The same SPEC as others may read it: what was read, and not where it lay.
+
+    Args:
+        spec: Of the data of a run.
+        kind: The layout that was recognised, which stands for the path of a single source.
+
+    Example:
+        >>> without_paths("/home/me/photos/celeba.zip", "celeba"), without_paths("faces:n=300", "faces")
+        ('celeba', 'faces:n=300')
+    """
+    sources = parse_spec(spec)
+    told = []
+    for source in sources:
+        name = source.kind or (kind if len(sources) == 1 else "images")
+        alike = source.kind == "faces" or source.word
+        told.append(source if alike else dataclasses.replace(source, kind="", rest=name))
+    return " + ".join(map(str, told))
 
 
 def _parts(spec: str) -> list[str]:

@@ -18,7 +18,7 @@ RANK = {
     "adapters": 1, "animation": 1, "conditions": 1, "data": 1, "facts": 1, "models": 1, "samplers": 1,
     "shape": 1,
     "attributes": 2, "conditional": 2, "training": 2, "codes": 2, "flows": 2, "neighbourhood": 2, "walks": 2,
-    "decoding": 3, "innermost": 3,
+    "decoding": 3, "innermost": 3, "onnx_export": 4,
     "evaluation": 4,
     "innermost_plots": 5, "plots": 5, "sampling_plots": 5, "walk_plots": 5, "report": 5,
     "photos": 5, "pipeline": 6,

@@ -269,7 +269,8 @@ def _add_export(sub: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group = sub.add_argument_group("with --static")
     group.add_argument(
-        "--codes", type=int, default=20_000, metavar="N", help="codes in the page at most, evenly thinned [20000]"
+        "--codes", type=int, default=20_000, metavar="N",
+        help="codes in the page at most, evenly thinned [20000]",
     )  # fmt: skip
     group.add_argument(
         "--draws", type=int, default=300, metavar="N", help="draws of each sampler in the page [300]"

@@ -7,12 +7,12 @@ file                  takes                               gives
 ``encoder.onnx``      ``images`` (n, c, h, w) in [0, 1]   ``codes`` (n, d), the mean where codes are drawn
 ====================  ==================================  ====================================================
 
-Any number n at once; batch norm rests. Weights lie inside the file. What was written is run by ONNX Runtime on
-codes of the run before it is believed, and refused where it is not what the model itself gives.
+Any number n at once; batch norm rests. Weights lie inside the file. What was written is run by ONNX Runtime
+on codes of the run before it is believed, and refused where it is not what the model itself gives.
 
-An adopted model is written too, with its border inside the file (range, order of channels, shape of a code), so that
-every file has the two sides above: one of torch is exported as ours are, a pair of ONNX files is continued by the
-nodes of its border. Keras models and functions cannot be: their own framework has to write them.
+An adopted model is written too, with its border inside the file (range, order of channels, shape of a code),
+so that every file has the two sides above: one of torch is exported as ours are, a pair of ONNX files is
+continued by the nodes of its border. Keras models and functions cannot be: their own framework has to.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from latentshape.progress import say
 if TYPE_CHECKING:
     from latentshape.runs import RunFolder
 
-__all__ = ["PARTS", "WORST", "Exported", "export_onnx"]
+__all__ = ["PARTS", "WORST", "Exported", "export_model", "export_onnx"]
 
 #: Parts of an autoencoder: file name, input and output.
 PARTS = {"decoder": ("codes", "images"), "encoder": ("images", "codes")}
-#: Difference from the model itself that is still the same: of pixels in [0, 1]; of codes, in units of the largest
-#: component (at least 1).
+#: Difference from the model itself that is still the same: of pixels in [0, 1]; of codes, in units of the
+#: largest component (at least 1).
 WORST = 1e-4
 #: Codes on which what was written is tried.
 TRIED = 5
@@ -99,9 +99,22 @@ def export_onnx(
         InputError: The extra ``onnx`` is missing, the model cannot be written as ONNX, or what was
             written is not what the model gives.
     """
+    return export_model(load_model(run), load_codes(run, "train").z, folder, parts)
+
+
+def export_model(
+    model: Autoencoder, z: np.ndarray, folder: str | Path, parts: tuple[str, ...] = tuple(PARTS)
+) -> dict[str, Exported]:
+    """Write the decoder and the encoder of a model as ONNX; see `export_onnx`.
+
+    Args:
+        model: Ours, or an adopted one of torch or ONNX.
+        z: Codes (n, d) of its own, some of which what was written is tried on.
+        folder: Where.
+        parts: Of `PARTS`, which.
+    """
     _need_extra()
-    model = load_model(run)
-    z = np.array(load_codes(run, "train").z[:TRIED], np.float32)
+    z = np.array(z[:TRIED], np.float32)
     inner = _inner(model)
     found = {}
     for part in parts:
@@ -172,8 +185,8 @@ def _traced(
         except Exception as error:  # whatever torch's exporter may raise
             name = model.name if isinstance(model, Adapted) else f"the {type(model).__name__}"
             raise InputError(
-                f"torch cannot write this part of {name} as ONNX: {first_line(error)}. If it is a model of your "
-                "own, write it as ONNX yourself and adopt the two files: latentshape adopt "
+                f"torch cannot write this part of {name} as ONNX: {first_line(error)}. If it is a model of "
+                "your own, write it as ONNX yourself and adopt the two files: latentshape adopt "
                 "encoder.onnx,decoder.onnx --data SPEC"
             ) from None
 
@@ -223,8 +236,8 @@ def _difference(model: Autoencoder, part: str, z: np.ndarray, path: Path) -> flo
 def _continued(model: Adapted, part: str, path: Path) -> None:
     """Write an adopted file of ONNX with the nodes of its border before and behind.
 
-    Before a decoder: codes by their scale, in the shape of their own, in half precision where wanted. Behind it:
-    channels first, to [0, 1], clipped. An encoder has the same in reverse.
+    Before a decoder: codes by their scale, in the shape of their own, in half precision where wanted. Behind
+    it: channels first, to [0, 1], clipped. An encoder has the same in reverse.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -236,8 +249,8 @@ def _continued(model: Adapted, part: str, path: Path) -> None:
     opset = next((o.version for o in theirs.opset_import if o.domain in ("", "ai.onnx")), 0)
     if opset < 13:
         raise InputError(
-            f"{model.files[part]} is of ONNX opset {opset}; 13 or later is needed to continue it. Write it again "
-            "with a newer exporter."
+            f"{model.files[part]} is of ONNX opset {opset}; 13 or later is needed to continue it. Write it "
+            "again with a newer exporter."
         )
     before: list[Any] = []
     behind: list[Any] = []
@@ -283,7 +296,7 @@ def _continued(model: Adapted, part: str, path: Path) -> None:
         now = node(behind, "Reshape", now, constant([-1, model.latent_dim], np.int64))
         node(behind, "Mul", now, constant(model.scale), given=given)
     nodes = [*before, *graph.node, *behind]
-    shapes = {
+    shapes: dict[str, list[str | int | None]] = {
         "codes": ["n", model.latent_dim],
         "images": ["n", layout.channels, layout.size, layout.size],
     }
@@ -294,6 +307,7 @@ def _continued(model: Adapted, part: str, path: Path) -> None:
         list(graph.initializer), sparse_initializer=list(graph.sparse_initializer),
     )  # fmt: skip
     whole = helper.make_model(
-        made, opset_imports=theirs.opset_import, functions=list(theirs.functions), ir_version=theirs.ir_version
+        made, opset_imports=theirs.opset_import, functions=list(theirs.functions),
+        ir_version=theirs.ir_version,
     )  # fmt: skip
     onnx.save(whole, str(path))

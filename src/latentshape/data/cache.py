@@ -51,15 +51,10 @@ FORMAT = 3
 MAX_UNREADABLE = 0.05
 #: What an entry is called, finished or being built: nothing else in the folder is ever touched.
 ENTRY_NAME = re.compile(r"[0-9a-f]{24}|\.[0-9a-f]{24}-[0-9a-f]{16}")
-#: Folders beside the entries: digests of contents, locks, simulated laws of test statistics, networks, and what
-#: browsers need to decode.
-DIGESTS, LOCKS, NULLS, NETWORKS, BROWSER = (
-    "digests",
-    "locks",
-    "nulls",
-    "networks",
-    "onnxruntime-web",
-)
+#: Folders beside the entries: digests of contents, locks, simulated laws of test statistics, networks,
+#: and what browsers need to decode.
+DIGESTS, LOCKS, NULLS, NETWORKS = "digests", "locks", "nulls", "networks"
+BROWSER = "onnxruntime-web"
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """ONNX Runtime for browsers: found, or fetched once by npm, and never part of latentshape itself.
 
-Looked for in this order: the folder that was named; ``node_modules/onnxruntime-web`` here or above; what was kept in the
-cache folder; and last npm, where it is on the path: the version named below is fetched, its archive compared with
-the SHA-512 that stands below, and the few files of it that are needed are taken out and kept.
+Looked for in this order: the folder that was named; ``node_modules/onnxruntime-web`` here or above; what was
+kept in the cache folder; and last npm, where it is on the path: the version named below is fetched, its
+archive compared with the SHA-512 that stands below, and the few files that are needed are taken out and kept.
 
-A page needs two: the loader for processors (an ES module with everything in one file) and the WebAssembly. They run in
-one thread, and so on any file server; the larger builds (WebGL, WebGPU, training) are left alone.
+A page needs two: the loader for processors (an ES module with everything in one file) and the WebAssembly.
+They run in one thread, and so on any file server; the larger builds (WebGL, WebGPU) are left alone.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ __all__ = ["FILES", "VERSION", "find_runtime"]
 VERSION = "1.30.0"
 #: SHA-512 of its archive, as npm states it (``npm view onnxruntime-web@1.30.0 dist.integrity``).
 INTEGRITY = "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
-#: Where the files lie in the package, by their names beside the page. ``.js``, since not every file server knows that
-#: ``.mjs`` is JavaScript.
+#: Where the files lie in the package, by their names beside the page. ``.js``, since not every file server
+#: knows that ``.mjs`` is JavaScript.
 FILES = {
     "ort.js": "dist/ort.wasm.bundle.min.mjs",
     "ort.wasm": "dist/ort-wasm-simd-threaded.wasm",
@@ -48,15 +48,15 @@ def find_runtime(folder: str | Path | None = None) -> dict[str, Path]:
         folder: Of the package (as npm lays it out), where it is known.
 
     Raises:
-        InputError: The folder is none, there is none anywhere and npm cannot fetch it, or what npm fetched is not
-            what it should be.
+        InputError: The folder is none, there is none anywhere and npm cannot fetch it, or what npm fetched
+            is not what it should be.
     """
     if folder is not None:
         found = _in(Path(folder)) or _in(Path(folder) / "node_modules/onnxruntime-web")
         if found is None:
             raise InputError(
-                f"{str(folder)!r} is no folder of onnxruntime-web: it has no {' and '.join(FILES.values())}. Give "
-                "node_modules/onnxruntime-web, as npm install onnxruntime-web makes it."
+                f"{str(folder)!r} is no folder of onnxruntime-web: it has no {' and '.join(FILES.values())}. "
+                "Give node_modules/onnxruntime-web, as npm install onnxruntime-web makes it."
             )
         return found
     here = Path.cwd()
@@ -76,12 +76,12 @@ def _in(folder: Path) -> dict[str, Path] | None:
 def _fetch(kept: Path) -> dict[str, Path]:
     npm = shutil.which("npm")
     cure = (
-        "Install npm (Node.js), or fetch the package elsewhere (npm install onnxruntime-web) and give its folder: "
-        "--onnxruntime-web node_modules/onnxruntime-web"
+        "Install npm (Node.js), or fetch the package elsewhere (npm install onnxruntime-web) and give its "
+        "folder: --onnxruntime-web node_modules/onnxruntime-web"
     )
     if npm is None:
         raise InputError(
-            f"A page that decodes needs onnxruntime-web, which is not here, and npm, which could fetch it, is "
+            "A page that decodes needs onnxruntime-web, which is not here, and npm, which could fetch it, is "
             f"not on the path. {cure}"
         )
     say(f"Fetching onnxruntime-web {VERSION} by npm (33 MB, once; kept in {kept}).")
@@ -110,8 +110,8 @@ def _take(archive: Path, kept: Path) -> None:
         digest = hashlib.file_digest(content, "sha512").digest()
     if f"sha512-{base64.b64encode(digest).decode('ascii')}" != INTEGRITY:
         raise InputError(
-            f"What npm fetched as onnxruntime-web {VERSION} has another SHA-512 than the one that latentshape knows; "
-            "nothing of it is used. Fetch it again, and if it stays so, do not trust that registry."
+            f"What npm fetched as onnxruntime-web {VERSION} has another SHA-512 than the one that is known "
+            "here; nothing of it is used. Fetch it again, and if it stays so, do not trust that registry."
         )
     with tarfile.open(archive) as tar:
         for place in FILES.values():

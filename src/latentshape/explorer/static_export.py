@@ -3,8 +3,8 @@
 What a page asks a server (`latentshape.explorer.session`) it finds here in files or reckons itself:
 
 ==========================  =========================================================================
-``index.html``, ``*.js``    the explorer's own page; ``source.js`` is that of ``serverless/``, which answers from
-                            files where the other one asks the server, and nothing else differs
+``index.html``, ``*.js``    the explorer's own page; ``source.js`` is that of ``serverless/``, which answers
+                            from files where the other one asks the server; nothing else differs
 ``decoder.onnx``            see `latentshape.onnx_export`; ``onnxruntime-web/`` runs it
 ``data/facts.json``         what the page has to know first: what there is, mean, axes' deviations, legends
 ``data/factor.f32``         F with the covariance F F^T, (d, r): planes, radii and paths come from it
@@ -16,11 +16,12 @@ What a page asks a server (`latentshape.explorer.session`) it finds here in file
 ``data/components.json``    number distributions; and ``correlation radius shape verdict scorecard``
 ==========================  =========================================================================
 
-Numbers are little-endian float32, row by row, as the server gives them. No image that a code was encoded from is
-written, and no name of a file: the page names codes by their row.
+Numbers are little-endian float32, row by row, as the server gives them. No image that a code was encoded
+from is written, and no name of a file: the page names codes by their row.
 
-All statistics are of all training codes. What the page itself counts (the share of codes inside an ellipse of a plane
-that is not among the leading ones, nearest neighbours) is of the codes that it holds, and it says so.
+All statistics are of all training codes. What the page itself counts (the share of codes inside an ellipse
+of a plane that is not among the leading ones, nearest neighbours) is of the codes that it holds, and it says
+so.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from latentshape._checks import check_count
 from latentshape.errors import InputError
 from latentshape.explorer.onnxruntime_web import FILES, find_runtime
 from latentshape.explorer.session import MOST_CODES, MOST_DRAWN, Session, finite
-from latentshape.files import atomic_path, write_json
+from latentshape.files import write_json
 from latentshape.progress import say
 from latentshape.samplers import Sampler
 
@@ -156,22 +157,21 @@ def _check_place(folder: Path) -> None:
     there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     if there and MARK not in there:
         raise InputError(
-            f"{folder} is not empty and no earlier export (found: {', '.join(there[:5])}). Give a new or empty "
-            "folder."
+            f"{folder} is not empty and no earlier export (found: {', '.join(there[:5])}). Give a new "
+            "or empty folder."
         )
 
 
 def _write_decoder(session: Session, folder: Path, runtime: dict[str, Path]) -> float | None:
     if session.model is None:
         return None
-    from latentshape.onnx_export import export_onnx
+    from latentshape.onnx_export import export_model
 
-    assert session.run is not None
     for name in FILES:
         _copy(runtime[name], folder / "onnxruntime-web" / name)
     licence = _package("serverless") / "onnxruntime-web-LICENSE.txt"
     (folder / "onnxruntime-web" / "LICENSE.txt").write_bytes(licence.read_bytes())
-    return export_onnx(session.run, folder, ("decoder",))["decoder"].difference
+    return export_model(session.model, session.train, folder, ("decoder",))["decoder"].difference
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -361,8 +361,9 @@ class _Shipped:
         return np.concatenate(parts)
 
     def _numbers(self, name: str, values: np.ndarray) -> None:
-        with atomic_path(self.folder / f"{name}.f32") as temporary:
-            temporary.write_bytes(np.ascontiguousarray(values, "<f4").tobytes())
+        # The folder gets its name when it is whole: its files need no care of their own.
+        content = np.ascontiguousarray(values, "<f4").tobytes()
+        (self.folder / f"{name}.f32").write_bytes(content)
 
     def _record(self, name: str, value: Any) -> None:
         write_json(self.folder / f"{name}.json", finite(value))

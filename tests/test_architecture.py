@@ -20,7 +20,7 @@ RANK = {
     "attributes": 2, "code_tables": 2, "codes": 2, "conditional": 2, "flows": 2, "neighbourhood": 2,
     "training": 2, "walks": 2,
     "decoding": 3, "innermost": 3,
-    "evaluation": 4,
+    "evaluation": 4, "onnx_export": 4,
     "analysis": 5, "innermost_plots": 5, "photos": 5, "plots": 5, "report": 5, "sampling_plots": 5,
     "shape_plots": 5, "walk_plots": 5,
     "pipeline": 6,

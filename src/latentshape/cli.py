@@ -208,6 +208,7 @@ def _parser() -> _Parser:
         help="where to listen [127.0.0.1: this machine only]; on another, with a token",
     )  # fmt: skip
     sub.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
+    _add_export(verb("export", "the explorer without a server; the model as ONNX", run=False))
     sub = verb("sweep", "runs over a grid of any config fields: one table, one figure", run=False)
     sub.add_argument(
         "grid", nargs="+", metavar="GRID",
@@ -253,6 +254,31 @@ def _parser() -> _Parser:
     _add_jobs(sub)
     _add_data_verbs(verb("data", "what lies at a path; make datasets; the cache", run=False))
     return parser
+
+
+def _add_export(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "what", metavar="RUN|codes.npy", type=Path, help="a run, or (--static alone) any (n, d) array"
+    )  # fmt: skip
+    sub.add_argument(
+        "--static", metavar="DIR", type=Path,
+        help="a folder for any file server: the explorer's page, in which the browser itself decodes",
+    )  # fmt: skip
+    sub.add_argument(
+        "--onnx", metavar="DIR", type=Path, help="decoder.onnx and encoder.onnx, checked against the model"
+    )  # fmt: skip
+    group = sub.add_argument_group("with --static")
+    group.add_argument(
+        "--codes", type=int, default=20_000, metavar="N",
+        help="codes in the page at most, evenly thinned [20000]",
+    )  # fmt: skip
+    group.add_argument(
+        "--draws", type=int, default=300, metavar="N", help="draws of each sampler in the page [300]"
+    )  # fmt: skip
+    group.add_argument(
+        "--onnxruntime-web", metavar="DIR", type=Path,
+        help="the npm package [node_modules here or above, else the cache, else fetched by npm]",
+    )  # fmt: skip
 
 
 def _add_jobs(sub: argparse.ArgumentParser) -> None:
@@ -432,14 +458,57 @@ def _adopt(given: argparse.Namespace) -> None:
 
 def _explore(given: argparse.Namespace) -> None:
     from latentshape.explorer.app import serve
+
+    serve(_session_of(given.codes), given.host, given.port, browser=not given.no_browser)
+
+
+def _session_of(path: Path) -> Any:
+    """What is explored: a run, or bare codes."""
     from latentshape.explorer.session import Session
     from latentshape.runs import RunFolder
 
-    if given.codes.is_dir():
-        session = Session.of_run(RunFolder.open(given.codes))
-    else:
-        session = Session.of_codes(given.codes)
-    serve(session, given.host, given.port, browser=not given.no_browser)
+    if path.is_dir():
+        return Session.of_run(RunFolder.open(path))
+    return Session.of_codes(path)
+
+
+def _export(given: argparse.Namespace) -> None:
+    wanted = {kind: getattr(given, kind) for kind in ("static", "onnx") if getattr(given, kind)}
+    if not wanted:
+        raise InputError("Say what to export: --static DIR (the explorer's page) or --onnx DIR.")
+    if "onnx" in wanted:
+        _export_onnx(given)
+    if "static" in wanted:
+        _export_static(given)
+
+
+def _export_onnx(given: argparse.Namespace) -> None:
+    from latentshape.onnx_export import export_onnx
+    from latentshape.runs import RunFolder
+
+    for made in export_onnx(RunFolder.open(given.what), given.onnx).values():
+        words = (
+            f"{made.size / 1e6:.1f} MB, at most {made.difference:.1g} from the model's own answers"
+        )
+        print(f"{made.path} ({words})")
+
+
+def _export_static(given: argparse.Namespace) -> None:
+    from latentshape.explorer.static_export import export_static
+
+    made = export_static(
+        _session_of(given.what), given.static,
+        codes=given.codes, draws=given.draws, runtime=given.onnxruntime_web,
+    )  # fmt: skip
+    held, total = made.codes
+    decoder = ""
+    if made.difference is not None:
+        decoder = (
+            f"; its pictures are at most {made.difference:.1g} from the model's own, in [0, 1]"
+        )
+    say(f"{held:,} of {total:,} codes, {made.words()}{decoder}.")
+    say(f"Look at it with: python -m http.server --bind 127.0.0.1 --directory {made.path}")
+    print(made.path / "index.html")
 
 
 def _sweep(given: argparse.Namespace) -> None:
@@ -556,6 +625,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "adopt": _adopt,
             "analyze": _analyze,
             "explore": _explore,
+            "export": _export,
             "data": _data,
             "series": _series,
             "sweep": _sweep,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -38,8 +39,11 @@ class Adapted(Autoencoder):
         scale: Their decoder takes codes divided by this, their encoder's are multiplied by it.
         modules: torch modules behind it, so that the device is known and they rest in evaluation mode.
         name: For messages.
+        files: Of ONNX, behind ``encoder`` and ``decoder``; none for others.
 
     Attributes:
+        scale: As given.
+        files: As given; empty where there are none.
         latent_dim: Components of a flattened code.
         code_shape: Of one code before it is flattened.
         stochastic: Whether the encoder draws.
@@ -58,17 +62,18 @@ class Adapted(Autoencoder):
         scale: float = 1.0,
         modules: tuple[nn.Module, ...] = (),
         name: str = "the model",
+        files: dict[str, Path] | None = None,
     ) -> None:
         super().__init__()
         self._encode, self._decode, self.layout = encode, decode, layout
         self._to_theirs = to_theirs or Tensor.numpy
-        self._scale, self.name = scale, name
+        self.scale, self.name, self.files = scale, name, files or {}
         # Not registered as parts: whether they learn and where they live is their owner's business.
         self._behind = [modules]
         self.stochastic = False
         self.code_shape: tuple[int, ...] = ()
         self.latent_dim = 0
-        with torch.inference_mode(), self._resting():
+        with torch.inference_mode(), self.resting():
             self._try_out()
 
     @property
@@ -83,7 +88,7 @@ class Adapted(Autoencoder):
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes (n, d) of images (n, c, h, w)."""
-        with torch.no_grad(), self._resting():
+        with torch.no_grad(), self.resting():
             found = self._codes(x)
             for _ in range(DRAWS - 1 if self.stochastic else 0):
                 found = found + self._codes(x)
@@ -91,8 +96,18 @@ class Adapted(Autoencoder):
 
     def decode(self, z: Tensor) -> Tensor:
         """Images (n, c, h, w) of codes (n, d)."""
-        with torch.no_grad(), self._resting():
+        with torch.no_grad(), self.resting():
             return self.layout.ours(torch.from_numpy(self._pictures(z))).to(z.device)
+
+    def traceable_encode(self, x: Tensor) -> Tensor:
+        """`encode` in torch from end to end, for exporters; where the pair is torch and draws nothing."""
+        found = central_code(self._encode(self._to_theirs(self.layout.theirs(x))))[0]
+        return found.flatten(1).float() * self.scale
+
+    def traceable_decode(self, z: Tensor) -> Tensor:
+        """`decode` in torch from end to end, for exporters; where the pair is torch."""
+        codes = self._to_theirs((z / self.scale).reshape(-1, *self.code_shape))
+        return self.layout.ours(central_code(self._decode(codes))[0])
 
     def loss(
         self, x: Tensor, generator: torch.Generator | None = None
@@ -114,10 +129,10 @@ class Adapted(Autoencoder):
                 f"{self.code_shape}."
             )
         self.code_shape = self.code_shape or z.shape[1:]
-        return np.ascontiguousarray(z.reshape(len(z), -1), np.float32) * np.float32(self._scale)
+        return np.ascontiguousarray(z.reshape(len(z), -1), np.float32) * np.float32(self.scale)
 
     def _pictures(self, z: Tensor) -> np.ndarray:
-        codes = (z.detach().float().cpu() / self._scale).reshape(-1, *self.code_shape).contiguous()
+        codes = (z.detach().float().cpu() / self.scale).reshape(-1, *self.code_shape).contiguous()
         pictures = as_array(central_code(self._decode(self._to_theirs(codes)))[0])
         return np.ascontiguousarray(pictures, np.float32)
 
@@ -163,7 +178,7 @@ class Adapted(Autoencoder):
         check_pictures(pictures, TRIED, self.layout)
 
     @contextlib.contextmanager
-    def _resting(self) -> Iterator[None]:
+    def resting(self) -> Iterator[None]:
         """Modules in evaluation mode for the time being: dropout and batch norm would draw and learn."""
         awake = [m for module in self.modules_behind for m in module.modules() if m.training]
         for module in awake:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from latentshape.adapters.adapted import Adapted
 from latentshape.adapters.borders import Layout
 from latentshape.errors import InputError, first_line
 
-__all__ = ["from_onnx"]
+__all__ = ["MISSING", "from_onnx", "session_of"]
 
 MISSING = "ONNX models need ONNX Runtime: pip install 'latentshape[onnx]'"
 
@@ -28,11 +28,19 @@ def from_onnx(encoder: str | Path, decoder: str | Path, layout: Layout) -> Adapt
     Raises:
         InputError: ONNX Runtime is not installed, a file is no model, or the two do not fit together.
     """
-    encode, decode = _session(encoder), _session(decoder)
-    return Adapted(encode, decode, layout, name=f"{Path(encoder).name} and {Path(decoder).name}")
+    return Adapted(
+        session_of(encoder), session_of(decoder), layout,
+        name=f"{Path(encoder).name} and {Path(decoder).name}",
+        files={"encoder": Path(encoder), "decoder": Path(decoder)},
+    )  # fmt: skip
 
 
-def _session(path: str | Path) -> Any:
+def session_of(path: str | Path) -> Callable[[np.ndarray], np.ndarray]:
+    """What runs a file: an array in, its first output out, float32.
+
+    Raises:
+        InputError: ONNX Runtime is not installed, or the file is no model with one input.
+    """
     try:
         import onnxruntime
     except ImportError:

@@ -32,6 +32,7 @@ from latentshape.errors import InputError
 from latentshape.files import alone, atomic_path, read_json, write_json
 
 __all__ = [
+    "BROWSER",
     "NETWORKS",
     "NULLS",
     "CacheEntry",
@@ -50,8 +51,10 @@ FORMAT = 3
 MAX_UNREADABLE = 0.05
 #: What an entry is called, finished or being built: nothing else in the folder is ever touched.
 ENTRY_NAME = re.compile(r"[0-9a-f]{24}|\.[0-9a-f]{24}-[0-9a-f]{16}")
-#: Folders beside the entries: digests of contents, locks, simulated laws of test statistics.
+#: Folders beside the entries: digests of contents, locks, simulated laws of test statistics, networks,
+#: and what browsers need to decode.
 DIGESTS, LOCKS, NULLS, NETWORKS = "digests", "locks", "nulls", "networks"
+BROWSER = "onnxruntime-web"
 
 
 @dataclass(frozen=True)
@@ -333,7 +336,7 @@ def clear_cache(keys: Sequence[str] = ()) -> int:
             )
         chosen += fitting
     if not keys:
-        chosen += [DIGESTS, LOCKS, NULLS, NETWORKS]
+        chosen += [DIGESTS, LOCKS, NULLS, NETWORKS, BROWSER]
     freed = 0
     for name in dict.fromkeys(chosen):
         freed += _size_of(folder / name)

@@ -36,7 +36,6 @@ import functools
 import io
 import json
 import logging
-import math
 import mimetypes
 import secrets
 import socket
@@ -58,7 +57,7 @@ from latentshape.animation import there_and_back
 from latentshape.errors import InputError
 from latentshape.explorer.guard import Guard
 from latentshape.explorer.references import written_out
-from latentshape.explorer.session import MOST_CODES, PCA_SLIDERS, Session
+from latentshape.explorer.session import MOST_CODES, PCA_SLIDERS, Session, finite
 from latentshape.images import encode_image, grid, pillow
 from latentshape.photos import MOST_PIXELS
 from latentshape.progress import say
@@ -380,16 +379,7 @@ async def _body(request: Request, limit: int) -> bytes:
 
 
 def _record(found: Any) -> Response:
-    return JSONResponse(_finite(found))
-
-
-def _finite(found: Any) -> Any:
-    """The same with null for what is no number: JSON has no NaN."""
-    if isinstance(found, dict):
-        return {key: _finite(value) for key, value in found.items()}
-    if isinstance(found, list):
-        return [_finite(value) for value in found]
-    return None if isinstance(found, float) and not math.isfinite(found) else found
+    return JSONResponse(finite(found))
 
 
 def _later(found: Any) -> Response:

@@ -11,6 +11,7 @@ Codes are float32 and pixels uint8 (n, h, w, c), as everywhere. What is said of 
 from __future__ import annotations
 
 import functools
+import math
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from latentshape.models.base import Autoencoder
     from latentshape.runs import RunFolder
 
-__all__ = ["BARE", "Session"]
+__all__ = ["BARE", "Session", "finite"]
 
 Record = dict[str, Any]
 
@@ -215,6 +216,7 @@ class Session:
             "attributes": self._attributes(),
             "radius": self._radius_facts(),
             "paths": list(METHODS),
+            "files": ["png", "strip", "gif"],
             "limits": {"codes": MOST_CODES, "drawn": MOST_DRAWN},
         }
 
@@ -292,13 +294,14 @@ class Session:
             ),
         )
 
-    def _sorted_radii(self) -> np.ndarray:
+    def sorted_radii(self) -> np.ndarray:
+        """Mahalanobis radii of the training codes, rising, (n,) float32."""
         return self._kept.get("sorted radii", lambda: np.sort(self._radii()[: len(self.train)]))
 
     def _radius_facts(self) -> Record:
         if self.singular:
             return {"why": f"no Mahalanobis radii: z {self.singular}"}
-        radii = self._sorted_radii()
+        radii = self.sorted_radii()
         shares = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
         values = np.quantile(radii, shares)
         return {
@@ -625,7 +628,7 @@ class Session:
             why = f"no Mahalanobis radius: z {self.singular}"
             return {"radius": None, "radius_share": None, "words": why}
         radius = float(np.sqrt(mahalanobis_squared(z, self.moments))[0])
-        radii = self._sorted_radii()
+        radii = self.sorted_radii()
         share = float(np.searchsorted(radii, radius) / len(radii))
         if radius > radii[-1]:
             words = f"outside: no training code lies as far out (the farthest at {radii[-1]:.1f})"
@@ -678,8 +681,7 @@ class Session:
             rows = directions.readouts[[directions.index(name) for name in names]]
             readouts = np.concatenate([readouts, rows])
             steps += [directions.displacement({name: 1.0}, hold=names) for name in names]
-            scores = np.sort(directions.scores(_thinned(self.train, 20_000), names), axis=0)
-            low, high = scores[[0, -1]]
+            low, high = self.ends_of(names)
             record["attributes"] = [
                 {"name": n, "axis": f"attribute:{n}", "low": float(a), "high": float(b)}
                 for n, a, b in zip(names, low, high)
@@ -690,6 +692,12 @@ class Session:
             np.asarray(steps, np.float32).reshape(-1, self.d),
             np.column_stack([readouts, offset]).astype(np.float32),
         )
+
+    def ends_of(self, names: Sequence[str]) -> np.ndarray:
+        """Least and greatest score of training codes along attributes, (2, k), in sigmas."""
+        assert self.axes.directions is not None
+        scores = self.axes.directions.scores(_thinned(self.train, 20_000), names)
+        return np.stack([scores.min(axis=0), scores.max(axis=0)])
 
     def _telling(self) -> tuple[str, ...]:
         """Attributes whose read-outs tell most on held-out codes, no two of them nearly the same."""
@@ -743,18 +751,20 @@ class Session:
 
     # --- the shape -----------------------------------------------------------------------------------
 
-    def shape(self) -> Record | None:
+    def shape(self, *, wait: bool = False) -> Record | None:
         """``shape.json`` of the run; of bare codes, measured in the background: None until it is done.
+
+        Args:
+            wait: Until it is.
 
         Raises:
             InputError: The codes cannot be measured.
         """
         record = self._record("shape_path")
-        return record if record is not None else self._measured()
-
-    def _measured(self) -> Record | None:
+        if record is not None:
+            return record
         measuring = self._kept.get("measurement", self._begin_measuring)
-        return measuring.result() if measuring.done() else None
+        return measuring.result() if wait or measuring.done() else None
 
     def _begin_measuring(self) -> Future[Record]:
         """Measure in a thread of its own: a minute or more, which no answer is to wait for."""
@@ -880,6 +890,15 @@ def _axis_facts(plane: PlaneOfAxes, k: int) -> Record:
         "std": float(np.sqrt(plane.cov[k, k])),
         "unit": axis.unit,
     }
+
+
+def finite(found: Any) -> Any:
+    """A record with None for what is no number: JSON has no NaN."""
+    if isinstance(found, dict):
+        return {key: finite(value) for key, value in found.items()}
+    if isinstance(found, list):
+        return [finite(value) for value in found]
+    return None if isinstance(found, float) and not math.isfinite(found) else found
 
 
 def _thinned(z: np.ndarray, most: int) -> np.ndarray:

@@ -219,11 +219,15 @@ export function sigmas(value) {
  */
 export function mountNeighbours(root, app) {
   const list = make("div", { class: "thumbnails" });
+  const { images, shipped, splits } = app.about;
+  const number = (/** @type {number} */ count) => count.toLocaleString("en");
+  const among = shipped && splits[0].n < shipped.trained
+    ? ` Of the ${number(splits[0].n)} of ${number(shipped.trained)} training codes that are part of this page.` : "";
   root.append(
     make("h2", {}, "Nearest training images"),
-    make("p", { class: "note" }, app.about.images
+    make("p", { class: "note" }, images
       ? "The image, below it its reconstruction, and the distance of the codes."
-      : "Their reconstructions, and the distance of the codes."),
+      : `Their reconstructions, and the distance of the codes.${among}`),
     list,
   );
   let shown = "";
@@ -235,7 +239,7 @@ export function mountNeighbours(root, app) {
       const nodes = await Promise.all(
         nearest.map(async ({ ref, id, distance }) => {
           const sources = [await app.source.picture(ref)];
-          if (app.about.images) sources.unshift(await app.source.image(ref));
+          if (images) sources.unshift(await app.source.image(ref));
           return make(
             "button",
             { type: "button", title: `${ref}, ${id}`, "aria-label": `Select ${ref}, at distance ${readable(distance)}`,

@@ -12,7 +12,7 @@ import { mountNeighbours, mountRadius, mountSliders, mountUpload } from "./face-
 /** Milliseconds after the last move. */
 const QUIET = 150;
 const HOTTEST = 2;
-const MOST_SEED = 999_999_999;
+const ANY_SEED = 999_999_999;
 
 /**
  * @param {HTMLElement} root
@@ -21,12 +21,13 @@ const MOST_SEED = 999_999_999;
  */
 export function mountFace(root, app) {
   const { about, source } = app;
+  const last = about.limits.seeds ? about.limits.seeds - 1 : ANY_SEED;
   const canvas = make("canvas", { class: "picture", role: "img", width: about.size, height: about.size });
   const caption = make("figcaption", { id: "caption" });
   const sampler = make("select", { id: "sampler", onchange: () => redrawn(0) });
   for (const name of about.samplers) sampler.append(make("option", { value: name, title: about.sampler_words?.[name] }, name));
   const seed = make("input", {
-    type: "number", id: "seed", min: 0, max: MOST_SEED, step: 1,
+    type: "number", id: "seed", min: 0, max: last, step: 1,
     onchange: () => redrawn(0),
   });
   const heat = make("output", { class: "number" });
@@ -86,7 +87,8 @@ export function mountFace(root, app) {
   const radiusPart = mountRadius(radius, about);
   const slidersPart = mountSliders(sliders, app);
   const neighboursPart = mountNeighbours(neighbours, app);
-  mountUpload(upload, app);
+  if (about.encodes) mountUpload(upload, app);
+  else upload.remove();
 
   /** @param {string} sign @param {string} label @param {() => void} onclick */
   function button(sign, label, onclick) {
@@ -95,7 +97,7 @@ export function mountFace(root, app) {
 
   /** @param {number} step to the next seed, or the last one */
   function redrawn(step) {
-    const number = Math.min(MOST_SEED, Math.max(0, Math.round(Number(seed.value) || 0) + step));
+    const number = Math.min(last, Math.max(0, Math.round(Number(seed.value) || 0) + step));
     const name = sampler.value;
     app.go({ sampler: name, seed: number }, { replace: true });
     // The temperature stays: draws are compared at the same one.
@@ -122,7 +124,7 @@ export function mountFace(root, app) {
   /** @type {Float32Array | null} the last one that a picture was asked for */
   let asked = null;
   let quiet = 0;
-  let last = 0;
+  let before = 0;
   /** @type {any} what was said of the code that `described` is */
   let found = null;
   /** @type {Float32Array | null} */
@@ -141,8 +143,8 @@ export function mountFace(root, app) {
         app.showPicture(pictures);
         const now = performance.now();
         if (began !== null) app.time("click", now - began);
-        else if (app.dragging) app.time("drag", now - last);
-        last = now;
+        else if (app.dragging) app.time("drag", now - before);
+        before = now;
       },
       app.complain,
     );

@@ -82,7 +82,8 @@ export function mountMorph(element, app) {
   const result = make("div", { class: "morph-result" },
     make("div", { class: "morph-stage" }, big,
       make("div", { class: "controls" }, play, slider, place),
-      make("div", { class: "controls" }, take, save("strip", "Save PNG strip", "png"), save("gif", "Save GIF", "gif"))),
+      make("div", { class: "controls" }, take, save("strip", "Save PNG strip", "png"),
+        ...(about.files.includes("gif") ? [save("gif", "Save GIF", "gif")] : []))),
     make("div", { class: "morph-side" }, strip,
       legend, make("figure", {}, chart, words), table));
   element.replaceChildren(

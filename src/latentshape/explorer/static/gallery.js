@@ -34,7 +34,7 @@ export function mountGallery(element, app) {
   const tabs = PARTS.map(({ name, label }) => make("button", {
     type: "button", role: "tab", id: `gallery-tab-${name}`, "aria-controls": `gallery-${name}`,
     onclick: () => app.go({ g_show: name === PARTS[0].name ? "" : name }),
-  }, label));
+  }, name === "pairs" && !app.about.images ? "Reconstructions" : label));
   const panels = PARTS.map(({ name }) => make("div", {
     role: "tabpanel", id: `gallery-${name}`, "aria-labelledby": `gallery-tab-${name}`, hidden: true,
   }));

@@ -36,7 +36,7 @@
 import { mountFace } from "./face.js";
 import { mountPlane } from "./plane.js";
 import { Source } from "./source.js";
-import { VIEWS, defaults, describeRef, formatFragment, parseFragment, readOut, writtenOut } from "./state.js";
+import { VIEWS, countOf, defaults, describeRef, formatFragment, parseFragment, readOut, writtenOut } from "./state.js";
 
 /** Times kept of each kind. */
 const KEPT = 200;
@@ -369,7 +369,7 @@ async function start() {
   if (!offered().some((view) => view.name === app.state.view)) app.state.view = "plane";
   document.title = `${about.name} · latentshape`;
   element("name").textContent = about.name;
-  element("facts").textContent = `${about.n.toLocaleString("en")} codes, d = ${about.d}`;
+  element("facts").textContent = `${countOf(about)}, d = ${about.d}`;
   document.body.classList.toggle("bare", !about.decodes);
   makeTabs();
   mounted.plane = mountPlane(element("plane"), app);

@@ -24,7 +24,7 @@ export function makeControls(app, drawLine) {
   const samplers = about.samplers.map((/** @type {string} */ name) => [name, name, about.sampler_words?.[name]]);
   const drawn = select(app, "drawn", [["", "none"], ...samplers]);
   const count = whole(app, "drawn_n", 1, about.limits.drawn ?? MOST_DRAWN);
-  const seed = whole(app, "drawn_seed", 0, MOST_SEED);
+  const seed = whole(app, "drawn_seed", 0, about.limits.seeds ? about.limits.seeds - 1 : MOST_SEED);
   const swap = make(
     "button",
     { type: "button", id: "swap", "aria-label": "Swap the axes", title: "Swap the axes",

@@ -4,6 +4,7 @@
 import { categories, gradient, suiting, unknown } from "./colours.js";
 import { make } from "./dom.js";
 import { percent, readable } from "./plane-view.js";
+import { countOf } from "./state.js";
 
 /**
  * The legend of what the points are coloured by.
@@ -85,16 +86,17 @@ export function drawnLegend({ drawn, drawn_n: n, drawn_seed: seed }) {
  * @param {any} facts answer of `api/plane`
  * @returns {HTMLElement[]} head and body of a table
  */
-export function coverageRows({ ellipses }) {
+export function coverageRows({ ellipses, n, of }) {
   const cells = (/** @type {string} */ key) => ellipses.map((/** @type {any} */ e) => make("td", {}, percent(e[key])));
   const head = (/** @type {string} */ scope, /** @type {string} */ text) => make("th", { scope }, text);
   const levels = ellipses.map((/** @type {any} */ e) => head("col", `${e.sigma}σ`));
+  const trained = of ? `${n.toLocaleString("en")} of ${of.toLocaleString("en")} training codes` : "training codes";
   return [
     make("thead", {}, make("tr", {}, head("col", "Inside the ellipse"), ...levels)),
     make(
       "tbody",
       {},
-      make("tr", {}, head("row", "training codes"), ...cells("observed")),
+      make("tr", {}, head("row", trained), ...cells("observed")),
       make("tr", {}, head("row", "a Gaussian"), ...cells("expected")),
     ),
   ];
@@ -111,7 +113,7 @@ export function coverageRows({ ellipses }) {
 export function wordsOf(about, facts, state) {
   const by = about.colours.find((/** @type {any} */ known) => known.by === state.colour)?.label ?? state.colour;
   const words = [
-    `${about.n.toLocaleString("en")} codes, ${facts.x.label} against ${facts.y.label}, coloured by ${by}.`,
+    `${countOf(about)}, ${facts.x.label} against ${facts.y.label}, coloured by ${by}.`,
     `Correlation of the two ${readable(facts.correlation, 2)}.`,
   ];
   for (const { sigma, observed, expected } of facts.ellipses) {

@@ -44,7 +44,8 @@ export function mountStrip(root, app, line) {
       make("b", {}, "From A to B"),
       make("label", { class: "inline" }, steps, count, " pictures"),
       make("button", { type: "button", class: "save-png", onclick: save("strip") }, "Save PNG"),
-      make("button", { type: "button", class: "save-gif", onclick: save("gif") }, "Save GIF"),
+      ...(app.about.files.includes("gif")
+        ? [make("button", { type: "button", class: "save-gif", onclick: save("gif") }, "Save GIF")] : []),
       make("button", { type: "button", class: "clear", onclick: line.clear }, "Remove line"),
     ),
     pictures,

@@ -15,6 +15,7 @@ import { LEAST_STEPS, MOST_STEPS, mountStrip } from "./plane-strip.js";
 import { listen } from "./plane-touch.js";
 import { PlaneView } from "./plane-view.js";
 import { SourceError } from "./source.js";
+import { countOf } from "./state.js";
 
 const HELP =
   "Plane of codes. Arrow keys move the current place by 0.1 sigma, with Shift by 0.5; plus and minus zoom, 0 shows " +
@@ -147,10 +148,11 @@ class Plane {
     const { app, geometry } = this;
     if (app.state.view !== "plane" || !geometry) return;
     const { x, y } = geometry.facts;
-    const how = app.about.decodes
+    const lacking = app.state.contours ? geometry.facts.no_contours : null;
+    const how = lacking ?? (app.about.decodes
       ? "Click or drag: the picture of that code appears."
-      : "Click a place to learn how far out it lies.";
-    app.greet(`${app.about.n.toLocaleString("en")} codes in the plane of ${shortName(x)} and ${shortName(y)}. ${how}`);
+      : "Click a place to learn how far out it lies.");
+    app.greet(`${countOf(app.about)} in the plane of ${shortName(x)} and ${shortName(y)}. ${how}`);
   }
 
   /** Axes that span no plane, or that are not there: back to what is shown, or to the first look. */
@@ -341,6 +343,7 @@ class Plane {
     }
     if (!this.geometry) return;
     const any = (/** @type {string[]} */ ...keys) => keys.some((key) => changed.has(key));
+    if (any("contours") && state.contours && this.geometry.facts.no_contours) this.app.say(this.geometry.facts.no_contours);
     if (any("colour")) this.loadColour();
     if (any("drawn", "drawn_n", "drawn_seed")) this.loadDrawn();
     if (any("line")) this.mark();

@@ -33,7 +33,7 @@ export function defaults(about) {
     ellipses: 1,
     contours: 0,
     drawn: "", // a sampler whose draws are shown in the plane; none
-    drawn_n: 500,
+    drawn_n: Math.min(500, about.limits.drawn),
     drawn_seed: 0,
     box: "", // x from, x to, y from, y to: the part of the plane in view; all of it
     line: "", // u, v of A and u, v of B; none
@@ -118,6 +118,17 @@ export function readOut(ref, d) {
   } catch {
     return null; // no base64
   }
+}
+
+/**
+ * How many codes there are, in words; of how many, where a page without a server holds some of them.
+ *
+ * @param {any} about
+ * @returns {string}
+ */
+export function countOf({ n, shipped }) {
+  const number = (/** @type {number} */ count) => count.toLocaleString("en");
+  return shipped && n < shipped.of ? `${number(n)} of ${number(shipped.of)} codes` : `${number(n)} codes`;
 }
 
 /**

@@ -17,7 +17,7 @@ from latentshape.files import write_json
 from latentshape.models import load_model
 from latentshape.samplers import load_sampler
 from latentshape.sharing import MARK, from_pretrained, save_pretrained
-from tiny_run import contents, copy, finished, read, said, words  # noqa: F401
+from tiny_run import contents, copy, finished, read, said  # noqa: F401
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +129,24 @@ def test_a_folder_that_was_written_so_before_is_replaced(copy, tmp_path):  # noq
     save_pretrained(copy, folder, "diagonal")
     assert read(folder / MARK)["sampler"] == "diagonal"
     assert not {"of-yesterday", "samplers/gaussian.json"} & set(contents(folder))
+
+
+def test_the_command_line_exports_all_of_it_at_once(finished, tmp_path, capsys):  # noqa: F811
+    words = [
+        "--pretrained",
+        tmp_path / "model",
+        "--sampler",
+        "diagonal",
+        "--table",
+        tmp_path / "z.csv",
+    ]
+    assert main(["export", str(finished.path), *map(str, words)]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "model"), str(tmp_path / "z.csv")]
+    assert from_pretrained(tmp_path / "model").sampler.name == "diagonal"
+    assert main(["export", str(finished.path)]) == 2
+    assert "Say what to export" in said(capsys)
+    assert main(["export", str(finished.path), "--table", str(tmp_path / "z.ods")]) == 2
+    assert ".parquet or .csv" in said(capsys)
 
 
 def test_what_must_not_be_handed_on_is_refused(finished, tmp_path):  # noqa: F811

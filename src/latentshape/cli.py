@@ -258,7 +258,7 @@ def _parser() -> _Parser:
 
 def _add_export(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
-        "what", metavar="RUN|codes.npy", type=Path, help="a run, or (--static alone) any (n, d) array"
+        "what", metavar="RUN|codes.npy", type=Path, help="a run, or (--static, --table) any (n, d) array"
     )  # fmt: skip
     sub.add_argument(
         "--static", metavar="DIR", type=Path,
@@ -267,6 +267,18 @@ def _add_export(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--onnx", metavar="DIR", type=Path, help="decoder.onnx and encoder.onnx, checked against the model"
     )  # fmt: skip
+    sub.add_argument(
+        "--pretrained", metavar="DIR", type=Path,
+        help="the model with the law of its codes and a model card: what latentshape.from_pretrained takes",
+    )  # fmt: skip
+    sub.add_argument(
+        "--table", metavar="FILE", type=Path,
+        help="codes, places and attributes of every image, as .parquet or .csv",
+    )  # fmt: skip
+    group = sub.add_argument_group("with --pretrained")
+    group.add_argument(
+        "--sampler", default="auto", help="the law [auto: what evaluate recommends, else gaussian]"
+    )
     group = sub.add_argument_group("with --static")
     group.add_argument(
         "--codes", type=int, default=20_000, metavar="N",
@@ -473,13 +485,32 @@ def _session_of(path: Path) -> Any:
 
 
 def _export(given: argparse.Namespace) -> None:
-    wanted = {kind: getattr(given, kind) for kind in ("static", "onnx") if getattr(given, kind)}
+    kinds = {
+        "onnx": _export_onnx,
+        "pretrained": _export_pretrained,
+        "table": _export_table,
+        "static": _export_static,
+    }
+    wanted = [export for kind, export in kinds.items() if getattr(given, kind)]
     if not wanted:
-        raise InputError("Say what to export: --static DIR (the explorer's page) or --onnx DIR.")
-    if "onnx" in wanted:
-        _export_onnx(given)
-    if "static" in wanted:
-        _export_static(given)
+        raise InputError(
+            "Say what to export: --static DIR (the explorer's page), --pretrained DIR (the model with its law), "
+            "--onnx DIR or --table FILE."
+        )
+    for export in wanted:
+        export(given)
+
+
+def _export_pretrained(given: argparse.Namespace) -> None:
+    from latentshape.sharing import save_pretrained
+
+    print(save_pretrained(given.what, given.pretrained, given.sampler))
+
+
+def _export_table(given: argparse.Namespace) -> None:
+    from latentshape.code_tables import write_code_table
+
+    print(write_code_table(given.what, given.table))
 
 
 def _export_onnx(given: argparse.Namespace) -> None:

@@ -159,7 +159,7 @@ def test_what_must_not_be_handed_on_is_refused(finished, tmp_path):  # noqa: F81
         save_pretrained(finished, finished.path, "gaussian")
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter.tex").write_text("years of work")
-    with pytest.raises(InputError, match=r"holds something else \(found: chapter.tex\)"):
+    with pytest.raises(InputError, match=r"no earlier folder of this kind \(found: chapter\.tex\)"):
         save_pretrained(finished, tmp_path / "thesis", "gaussian")
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="is a file"):

@@ -494,8 +494,8 @@ def _export(given: argparse.Namespace) -> None:
     wanted = [export for kind, export in kinds.items() if getattr(given, kind)]
     if not wanted:
         raise InputError(
-            "Say what to export: --static DIR (the explorer's page), --pretrained DIR (the model with its law), "
-            "--onnx DIR or --table FILE."
+            "Say what to export: --static DIR (the explorer's page), --pretrained DIR (the model with "
+            "its law), --onnx DIR or --table FILE."
         )
     for export in wanted:
         export(given)

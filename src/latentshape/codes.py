@@ -10,7 +10,6 @@ memory does not grow with the number of images.
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ import torch
 
 from latentshape.data import SPLITS, Dataset
 from latentshape.errors import InputError
-from latentshape.files import atomic_path, write_json
+from latentshape.files import atomic_folder, atomic_path, write_json
 from latentshape.images import to_images
 from latentshape.models.base import Autoencoder, device_of
 from latentshape.progress import bar
@@ -118,10 +117,7 @@ def encode_dataset(
         precision: ``fp32``, or ``bf16`` where speed matters more than the last 0.4 % of a component.
         weights: :func:`weights_digest` of the model, to know the codes by.
     """
-    building = folder.with_name(folder.name + ".part")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    try:
+    with atomic_folder(folder) as building:
         for split in SPLITS:
             rows = dataset.indices(split)
             shape = (len(rows), model.latent_dim)
@@ -144,10 +140,6 @@ def encode_dataset(
                 "precision": precision,
             },
         )
-        shutil.rmtree(folder, ignore_errors=True)
-        building.rename(folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def write_array(

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from latentshape.errors import InputError
 from latentshape.progress import say
 
-__all__ = ["alone", "atomic_path", "read_json", "write_json"]
+__all__ = ["alone", "atomic_folder", "atomic_path", "check_replaceable", "read_json", "write_json"]
 
 
 @contextlib.contextmanager
@@ -39,6 +40,47 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
         raise
+
+
+@contextlib.contextmanager
+def atomic_folder(target: str | Path) -> Iterator[Path]:
+    """A folder beside ``target`` that takes its place when the block succeeds; what was there is gone then.
+
+    What belongs together is written so: whoever is interrupted has the old folder, whole.
+    """
+    target = Path(target)
+    building = target.with_name(f".{target.name[:80]}.part")
+    shutil.rmtree(building, ignore_errors=True)  # of one that was killed
+    building.mkdir(parents=True)
+    try:
+        yield building
+        if target.exists():
+            shutil.rmtree(target)
+        building.rename(target)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def check_replaceable(folder: str | Path, mark: str, what: str) -> None:
+    """See that a folder may be written: new, empty, or one of the same kind.
+
+    Args:
+        folder: Where to.
+        mark: Name of the file that all folders of this kind have.
+        what: The kind, for people, such as "export".
+
+    Raises:
+        InputError: It is a file, or holds something else.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, where a folder was to be. Give another.")
+    there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    if there and mark not in there:
+        raise InputError(
+            f"{folder} is not empty and no earlier {what} (found: {', '.join(there[:5])}). Give a new or "
+            "empty folder."
+        )
 
 
 @contextlib.contextmanager

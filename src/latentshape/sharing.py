@@ -32,7 +32,7 @@ import numpy as np
 from latentshape import __version__
 from latentshape.config import ADOPTED
 from latentshape.errors import InputError, first_line
-from latentshape.files import atomic_path, write_json
+from latentshape.files import atomic_folder, atomic_path, check_replaceable, write_json
 from latentshape.progress import say
 from latentshape.runs import RunFolder, read_record
 
@@ -191,17 +191,12 @@ def save_pretrained(run: RunFolder | str | Path, folder: str | Path, sampler: st
             "its framework does, and beside it the law (samplers/ in the run folder)."
         )
     run.need(run.model_path, "train --out")
-    _check_place(run, folder)
+    if folder.exists() and folder.samefile(run.path):
+        raise InputError(f"{folder} is the run itself; give another folder.")
+    check_replaceable(folder, MARK, "folder of this kind")
     name, law = _law(run, sampler)
-    building = folder.with_name(folder.name + ".part")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    try:
+    with atomic_folder(folder) as building:
         _fill(RunFolder(building), run, name, law)
-        shutil.rmtree(folder, ignore_errors=True)
-        building.rename(folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return folder
 
 
@@ -321,23 +316,6 @@ def _card(shared: RunFolder, law: Sampler, facts: dict[str, Any]) -> str:
             "version": __version__,
         },
     )  # fmt: skip
-
-
-def _check_place(run: RunFolder, folder: Path) -> None:
-    """See that nothing else is overwritten.
-
-    Raises:
-        InputError: The folder is a file, the run itself, or holds something else.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file, where a folder was to be. Choose another.")
-    if folder.exists() and folder.samefile(run.path):
-        raise InputError(f"{folder} is the run itself; choose another folder.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARK).exists():
-        found = ", ".join(sorted(p.name for p in folder.iterdir())[:5])
-        raise InputError(
-            f"{folder} holds something else (found: {found}). Choose another folder, or empty it."
-        )
 
 
 def _digest(path: Path) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from latentshape.adapters.adapted import Adapted
-from latentshape.adapters.choosing import adapt, digest_of, files_of
-from latentshape.adapters.held import hold
+from latentshape.adapters.choosing import adapt
+from latentshape.adapters.held import digest_of, files_of, hold
 from latentshape.config import ADOPTED, Config, DataConfig, EvaluationConfig, ModelConfig
 from latentshape.data import absolute_spec
 from latentshape.errors import InputError

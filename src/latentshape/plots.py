@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from latentshape._checks import row_blocks
+from latentshape._checks import row_blocks, thinned
 from latentshape.files import atomic_path
 from latentshape.shape import (
     PCA,
@@ -101,13 +101,6 @@ def save(made: Figure, path: Path) -> None:
         made.savefig(temporary, format="png")
 
 
-def thinned(z: np.ndarray, count: int) -> np.ndarray:
-    """At most ``count`` rows, spread evenly over all."""
-    if len(z) <= count:
-        return z
-    return z[np.linspace(0, len(z) - 1, count).round().astype(np.intp)]
-
-
 def _legend_above(ax: Axes, columns: int) -> None:
     """A legend between axes and title, where it covers nothing that is drawn."""
     handles, labels = ax.get_legend_handles_labels()
@@ -172,7 +165,7 @@ def spectrum(ax: Axes, pca: dict[str, Any]) -> Axes:
 @styled
 def number_distribution(ax: Axes, z: np.ndarray, moments: Moments, j: int) -> Axes:
     """Histogram of component j with its least-squares Gaussian and its half-width."""
-    column = Moments(moments.n, moments.mean[[j]], moments.cov[np.ix_([j], [j])])
+    column = moments.part([j])
     counted = number_distributions(np.array(z[:, [j]]), column)
     fit = fit_gaussians(counted, column)
     edges = counted.edges(0)
@@ -231,7 +224,7 @@ def plane(
     else:
         bins = int(np.clip(np.sqrt(len(x)) / 1.5, 40, 160))
         ax.hist2d(x, y, bins=bins, cmap="Blues", norm=LogNorm(vmin=0.5), rasterized=True)
-    within = _plane_of(moments, i, j)
+    within = moments.part([i, j])
     for sigma in (1, 2, 3):
         curve = confidence_ellipse(within, 0, 1, sigma)
         ax.plot(*curve.T, color=LAW, linewidth=0.9, linestyle="-" if sigma == 2 else "--",
@@ -251,11 +244,6 @@ def plane(
     _frame(ax, np.concatenate([lines, np.stack([x, y], axis=1)]))
     ax.set(xlabel=labels[0], ylabel=labels[1])
     return ax
-
-
-def _plane_of(moments: Moments, i: int, j: int) -> Moments:
-    """Moments of two components alone."""
-    return Moments(moments.n, moments.mean[[i, j]], moments.cov[np.ix_([i, j], [i, j])])
 
 
 def _frame(ax: Axes, points: np.ndarray) -> None:
@@ -483,7 +471,7 @@ def contours(ax: Axes, z: np.ndarray, moments: Moments, i: int, j: int) -> Axes:
     # The density of a Fourier transform ripples about zero where there are no codes: not drawn.
     steps = found.values.max() * np.append(0.004, np.linspace(0.03, 1, 24))
     ax.contourf(found.x, found.y, found.values.T, levels=steps, cmap="Blues")
-    within = _plane_of(moments, i, j)
+    within = moments.part([i, j])
     curves = [confidence_ellipse(within, 0, 1, sigma) for sigma in (1, 2, 3)]
     known = np.unique(levels[np.isfinite(levels)])
     if len(known):
@@ -682,7 +670,7 @@ def _scattered(record: dict[str, Any], z: np.ndarray, moments: Moments) -> Figur
 
 def _close_ups(record: dict[str, Any], z: np.ndarray, moments: Moments, i: int, j: int) -> Figure:
     """Codes and control, single points, in a small rectangle at the centre and one at the origin."""
-    within = _plane_of(moments, i, j)
+    within = moments.part([i, j])
     half = CLOSE_SIGMA * np.where(within.constant, 1.0, within.std)
     # A Gaussian's shadow on a plane is the Gaussian of that plane: no need to draw all components.
     drawn = GaussianControl(within, moments.n, seed=record["seed"])

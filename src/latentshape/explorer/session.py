@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentshape._checks import check_codes, check_count, row_blocks
+from latentshape._checks import check_codes, check_count, row_blocks, thinned
 from latentshape.attributes import Directions, fit_directions, separability
 from latentshape.errors import InputError, suggestion
 from latentshape.explorer.axes import Axes, PlaneOfAxes
@@ -30,6 +30,7 @@ from latentshape.samplers import SAMPLERS, Sampler, sampler_class
 from latentshape.shape import (
     MahalanobisLaw,
     Moments,
+    confidence_ellipse,
     density,
     expected_coverage,
     fit_gaussians,
@@ -403,24 +404,20 @@ class Session:
 
     def _plane_facts(self, plane: PlaneOfAxes) -> Record:
         points = self.points(plane.x.name, plane.y.name)[:, : len(self.train)]
-        factor = np.linalg.cholesky(plane.cov)
-        apart = np.linalg.solve(factor, points - plane.mean[:, None])
-        squared = np.square(apart).sum(axis=0)
-        t = np.linspace(0, 2 * np.pi, ELLIPSE)
-        circle = np.stack([np.cos(t), np.sin(t)])
-        std = np.sqrt(np.diag(plane.cov))
+        squared = mahalanobis_squared(points.T.astype(np.float64), plane.moments)
+        std = plane.moments.std
         return {
             "x": _axis_facts(plane, 0),
             "y": _axis_facts(plane, 1),
             "same_unit": plane.x.unit == plane.y.unit,
-            "correlation": float(plane.cov[0, 1] / std.prod()),
+            "correlation": float(plane.moments.correlation()[0, 1]),
             "offset": plane.offset.tolist(),
             "ellipses": [
                 {
                     "sigma": k,
                     "expected": float(expected_coverage(k)),
                     "observed": float((squared <= k * k).mean()),
-                    "points": (plane.mean[:, None] + k * factor @ circle).T.tolist(),
+                    "points": confidence_ellipse(plane.moments, 0, 1, k, ELLIPSE).tolist(),
                 }
                 for k in SIGMAS
             ],
@@ -582,7 +579,7 @@ class Session:
                 dataset = self._dataset()
             except InputError:
                 return None
-            rows = _thinned(dataset.indices(self._first), FRAMED)
+            rows = thinned(dataset.indices(self._first), FRAMED)
             return usual_frame(dataset.pixels[rows])
 
         return self._kept.get("frame", look)
@@ -678,7 +675,7 @@ class Session:
             rows = directions.readouts[[directions.index(name) for name in names]]
             readouts = np.concatenate([readouts, rows])
             steps += [directions.displacement({name: 1.0}, hold=names) for name in names]
-            scores = np.sort(directions.scores(_thinned(self.train, 20_000), names), axis=0)
+            scores = np.sort(directions.scores(thinned(self.train, 20_000), names), axis=0)
             low, high = scores[[0, -1]]
             record["attributes"] = [
                 {"name": n, "axis": f"attribute:{n}", "low": float(a), "high": float(b)}
@@ -794,7 +791,7 @@ class Session:
         return self._views.get(("component", j), lambda: self._component(j))
 
     def _component(self, j: int) -> Record:
-        own = Moments(self.moments.n, self.moments.mean[[j]], self.moments.cov[np.ix_([j], [j])])
+        own = self.moments.part([j])
         column = np.array(self.train[:, [j]])
         counted = number_distributions(column, own)
         fit = fit_gaussians(counted, own)
@@ -831,7 +828,7 @@ class Session:
         return self._kept.get("radius", self._radius)
 
     def _radius(self) -> Record:
-        found = radius_histogram(_thinned(self.train, RADII), self.moments)
+        found = radius_histogram(thinned(self.train, RADII), self.moments)
         squared = np.square(self._radii()[: len(self.train)].astype(np.float64))
         origin = mahalanobis_squared(np.zeros((1, self.d)), self.moments)
         expected = MahalanobisLaw(self.moments.n, self.d).variance
@@ -877,11 +874,6 @@ def _axis_facts(plane: PlaneOfAxes, k: int) -> Record:
         "axis": axis.name,
         "label": axis.label,
         "mean": float(plane.mean[k]),
-        "std": float(np.sqrt(plane.cov[k, k])),
+        "std": float(plane.moments.std[k]),
         "unit": axis.unit,
     }
-
-
-def _thinned(z: np.ndarray, most: int) -> np.ndarray:
-    """At most so many rows, evenly spread."""
-    return z[:: -(-len(z) // most)]

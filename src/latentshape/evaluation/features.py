@@ -90,6 +90,17 @@ class FeatureContext:
                 "rows from other splits or beyond the dataset; take them from dataset.indices('train')."
             )
 
+    def weights_of(self, name: str, usual: str) -> str | Path:
+        """The file of a space's weights.
+
+        Raises:
+            InputError: None was given; ``usual`` is what such a file is called.
+        """
+        path = self.weights.get(name)
+        if not path:
+            raise InputError(f"{name} needs a file of weights ({usual}), and none was given.")
+        return path
+
     def blocks(self) -> Iterator[Tensor]:
         """The images of the rows, at most 256 at a time."""
         for start in range(0, len(self.rows), BLOCK):

@@ -22,6 +22,7 @@ RANK = {
     "evaluation": 4,
     "innermost_plots": 5, "plots": 5, "sampling_plots": 5, "walk_plots": 5, "report": 5,
     "photos": 5, "pipeline": 6,
+    "drawing": 6, "walking": 6,
     "adopting": 7, "experiments": 7, "explorer": 7,
     "cli": 8,
     "__main__": 9,

@@ -342,7 +342,7 @@ class Session:
         Raises:
             InputError: There is none of that name, or it cannot be fitted to these codes.
         """
-        from latentshape.pipeline import fitted
+        from latentshape.drawing import fitted
         from latentshape.samplers import make_sampler
 
         sampler_class(name)

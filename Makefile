@@ -14,6 +14,11 @@ PY   ?= python3
 BIN   = $(VENV)/bin
 PIP   = $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
 
+# Compiled modules are kept beside the environment, also where Python is told to keep none: without them every
+# process compiles torch and all that it brings along anew, 15 s each time.
+export PYTHONDONTWRITEBYTECODE =
+export PYTHONPYCACHEPREFIX = $(abspath $(VENV))/pycache
+
 ifdef SYSTEM_SITE
 # An installed torch is kept, whatever its version from 2.4 on; the rest is pinned as usual.
 SITE        = --system-site-packages

@@ -145,13 +145,13 @@ def drawing(rounds: int) -> None:
     from latentshape.config import make_config
     from latentshape.data import open_dataset
     from latentshape.models import build_model
-    from latentshape.training import _batch, _pick_precision, autocast
+    from latentshape.training import _batch, autocast, pick_precision
 
     torch.set_num_threads(os.cpu_count() or 1)
     config = make_config("celeba-64", data="faces:n=6000", batch_size=BATCH)
     dataset = open_dataset(config.data.data, size=SIZE)
     device = torch.device("cpu")
-    precision = _pick_precision(config, device, dataset)
+    precision = pick_precision(config, device, dataset)
     model = build_model(config)
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     order = np.random.default_rng(0).permutation(len(dataset))

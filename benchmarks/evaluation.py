@@ -167,7 +167,7 @@ def scorecard(args: argparse.Namespace) -> None:
     from latentshape.pipeline import open_data
     from latentshape.runs import RunFolder
     from latentshape.samplers import make_sampler
-    from latentshape.training import _pick_precision
+    from latentshape.training import pick_precision
 
     if args.run:
         run = RunFolder.open(args.run)
@@ -185,7 +185,7 @@ def scorecard(args: argparse.Namespace) -> None:
         ids = np.array([str(i) for i in range(len(split))])
         dataset = Dataset("faces", "faces", pixels, ids, split, None, (), "benchmark")
         model = build_model(make_config())
-        precision = _pick_precision(make_config(), torch.device("cpu"), dataset)
+        precision = pick_precision(make_config(), torch.device("cpu"), dataset)
         train, held_out, test = (
             Codes(
                 np.concatenate([*encode_pixels(model, pixels, dataset.indices(s), precision)]),

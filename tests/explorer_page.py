@@ -6,12 +6,16 @@ requests, and requests to other hosts. They are looked at when the test is over.
 
 import functools
 import shutil
-import threading
 import time
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
+
+from explorer_server import serving
+from latentshape.explorer.session import Session
+from latentshape.runs import RunFolder
+from tiny_run import made_once
 
 #: Names under which distributions install the browser.
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -45,22 +49,28 @@ def launched():
         browser.close()
 
 
-def served(session) -> str:
-    """The address at which a session answers, until the tests are over."""
-    from latentshape.explorer.app import serve
+@pytest.fixture(scope="module")
+def browser():
+    """One for all tests of a module."""
+    with launched() as found:
+        yield found
 
-    told, address = threading.Event(), []
 
-    def started(found: str) -> None:
-        address.append(found)
-        told.set()
+@pytest.fixture(scope="module")
+def run(browser, tmp_path_factory):
+    """The tiny run, to be read; after the browser, without which it is not needed."""
+    return RunFolder(made_once(tmp_path_factory) / "run")
 
-    def run() -> None:
-        serve(session, port=0, browser=False, started=started)
 
-    threading.Thread(target=run, daemon=True, name="explorer").start()
-    assert told.wait(PATIENCE / 1000), "the server did not start"
-    return address[0]
+@pytest.fixture(scope="module")
+def address(run):
+    """Where the explorer of the tiny run answers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LATENTSHAPE_CACHE", str(run.path.parent / "cache"))
+        session = Session.of_run(run)
+        session.image("test:0")  # opens the images while their cache is known
+    with serving(session) as found:
+        yield found
 
 
 class Visit:

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from latentshape.animation import FORMATS, save_animation, there_and_back, walk_frames
+from latentshape.animation import (
+    FORMATS,
+    encode_animation,
+    save_animation,
+    there_and_back,
+    walk_frames,
+)
 from latentshape.errors import InputError
 
 
@@ -53,6 +59,13 @@ def test_a_film_that_is_not_to_loop_plays_once(tmp_path, suffix, times):
     path = tmp_path / f"once{suffix}"
     save_animation(path, moving(), loop=False)
     assert read(path)[2] == times
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_a_film_for_the_web_is_the_one_that_is_saved(tmp_path, suffix):
+    path = tmp_path / f"walk{suffix}"
+    save_animation(path, moving(), fps=7, loop=False)
+    assert encode_animation(moving(), suffix, fps=7, loop=False) == path.read_bytes()
 
 
 def test_there_and_back_repeats_neither_end():

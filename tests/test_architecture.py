@@ -23,7 +23,7 @@ RANK = {
     "evaluation": 4, "onnx_export": 4,
     "analysis": 5, "innermost_plots": 5, "photos": 5, "plots": 5, "report": 5, "sampling_plots": 5,
     "shape_plots": 5, "walk_plots": 5,
-    "pipeline": 6,
+    "drawing": 6, "pipeline": 6, "walking": 6,
     "adopting": 7, "experiments": 7, "explorer": 7, "sharing": 7,
     "cli": 8,
     "__main__": 9,

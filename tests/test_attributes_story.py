@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentshape import pipeline
+from latentshape import drawing
 from latentshape.cli import main
 from latentshape.codes import load_codes
 from latentshape.conditional import CONDITIONAL, fit_where
@@ -154,7 +154,7 @@ def test_a_wish_is_drawn_counted_and_looked_at(finished, tmp_path, capsys):
     assert record["training"] == {"satisfying": int(member.sum()), "n": len(train.z)}
     assert record["sampler"] == "gaussian"
     assert record["drawn"]["n"] == 6
-    assert record["unconditional"]["n"] == pipeline.UNCONDITIONAL
+    assert record["unconditional"]["n"] == drawing.UNCONDITIONAL
     assert set(record["network"]) == {"Male", "Young", "age"}
     law = fit_where("gaussian", record["where"], train.z, facts)
     assert np.array_equal(np.load(out / "codes.npy"), law.sample_at(range(3, 9)))
@@ -177,10 +177,10 @@ def judged(copy):
 
 
 def test_the_default_law_is_the_recommended_one_and_for_small_classes_the_closed_form(judged):
-    law, large = pipeline.fitted_where(judged, "Male")
+    law, large = drawing.fitted_where(judged, "Male")
     assert large["sampler"] == law.name == "copula"
     oldest = float(np.sort(Facts.of(load_codes(judged, "train"))["age"])[-4])
-    law, small = pipeline.fitted_where(judged, f"age > {oldest}")
+    law, small = drawing.fitted_where(judged, f"age > {oldest}")
     assert small["sampler"] == law.name == CONDITIONAL
     assert small["training"]["satisfying"] == 3
     assert "all training images" in small["law"]
@@ -188,15 +188,15 @@ def test_the_default_law_is_the_recommended_one_and_for_small_classes_the_closed
 
 def test_without_a_scorecard_a_class_has_a_law_too(copy):
     copy.scorecard_path.unlink()
-    law, record = pipeline.fitted_where(copy, "Male")
-    assert law.name == record["sampler"] == pipeline.WHERE_SAMPLER
+    law, record = drawing.fitted_where(copy, "Male")
+    assert law.name == record["sampler"] == drawing.WHERE_SAMPLER
 
 
 def test_without_the_images_nobody_looks_but_pictures_are_drawn(copy, monkeypatch, capsys):
     def gone(*_):
         raise InputError("There is nothing at 'faces'.")
 
-    monkeypatch.setattr(pipeline, "open_data", gone)
+    monkeypatch.setattr(drawing, "open_data", gone)
     words = ["--where", "Male", "--sampler", "gaussian", "-n", "2"]
     assert main(["sample", str(copy.path), *words]) == 0
     (folder,) = copy.samples_path.glob("where-Male-*")
@@ -236,13 +236,13 @@ def test_images_without_attributes_have_no_conditions(copy, capsys):
     assert main(["sample", str(copy.path), "--where", "Male", "-n", "2"]) == 2
     assert "no attributes and no numbers" in said(capsys)
     with pytest.raises(InputError, match="no direction of an attribute"):
-        pipeline.directions_of(copy)
+        drawing.directions_of(copy)
     with pytest.raises(InputError, match="nothing is known that varies"):
         story.attributes(Bench(copy, quick=True))
 
 
 def test_a_run_gives_a_slider_for_each_attribute(finished):
-    directions = pipeline.directions_of(finished)
+    directions = drawing.directions_of(finished)
     train = load_codes(finished, "train")
     assert directions.names == Facts.of(train).varying()
     assert [slider["name"] for slider in directions.sliders(train.z)] == list(directions.names)

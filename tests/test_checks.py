@@ -14,6 +14,7 @@ from latentshape._checks import (
     check_seed,
     check_seeds,
     row_blocks,
+    thinned,
 )
 from latentshape.errors import InputError
 
@@ -114,3 +115,13 @@ def test_an_unfitted_estimator_is_named():
 
     with pytest.raises(InputError, match="This Law is not fitted yet"):
         check_fitted(Law())
+
+
+@pytest.mark.parametrize("n", [1, 7, 10, 11, 1000, 12345])
+def test_thinned_rows_are_the_codes_own_and_reach_from_the_first_to_the_last(n):
+    z = np.arange(n)[:, None]
+    few = thinned(z, 10).ravel()
+    assert len(few) == min(n, 10)
+    assert len(set(few)) == len(few)
+    assert (few[0], few[-1]) == (0, n - 1)
+    assert np.ptp(np.diff(few)) <= 1 if n > 1 else True

@@ -21,7 +21,7 @@ from latentshape.data.layouts import make_faces
 from latentshape.data.procedural import FaceRecipe
 from latentshape.runs import RunFolder
 from latentshape.samplers import SAMPLERS
-from tiny_run import contents, copy, finished, read, said, tiny_config, words
+from tiny_run import contents, copy, finished, hurry, read, said, tiny_config, words
 
 
 def options_of(verb):
@@ -510,7 +510,10 @@ def test_tensorboard_that_is_not_installed_is_a_sentence(tmp_path, monkeypatch, 
 # --- what would fail late ---------------------------------------------------------------------------
 
 
-def test_fewer_codes_than_dimensions_leave_out_what_they_cannot_fit_and_judge_the_rest(tmp_path):
+def test_fewer_codes_than_dimensions_leave_out_what_they_cannot_fit_and_judge_the_rest(
+    tmp_path, monkeypatch
+):
+    hurry(monkeypatch)
     out = tmp_path / "run"
     assert main(["run", "--out", str(out), *words(data="faces:n=110", latent_dim=100)]) == 0
     card = json.loads((out / "scorecard.json").read_text())

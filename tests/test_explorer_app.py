@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import urllib.parse
 import zlib
 
@@ -432,6 +433,34 @@ def test_more_than_can_wait_are_told_so(bare, monkeypatch):
     found = ask(bare, "/api/about")
     assert found.status == 503
     assert "ask again" in found.json["error"]
+
+
+def test_no_more_photos_are_held_than_there_is_room_for(bare, monkeypatch):
+    """Two that never end take both places; who comes third is told, and has room once they are gone."""
+    monkeypatch.setattr(the_app, "UPLOADS", 2)
+    parts = urllib.parse.urlsplit(bare)
+
+    def ask_until(status):
+        found = ask(bare, "/api/encode", b"no picture")
+        for _ in range(200):
+            if found.status == status:
+                break
+            time.sleep(0.02)
+            found = ask(bare, "/api/encode", b"no picture")
+        assert found.status == status
+        return found.json["error"]
+
+    with contextlib.ExitStack() as open_ones:
+        for _ in range(2):
+            wire = socket.create_connection((parts.hostname, parts.port), timeout=30)
+            open_ones.enter_context(wire)
+            head = (
+                f"POST /api/encode HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: 999\r\n\r\n"
+            )
+            wire.sendall(head.encode() + b"the beginning")
+        assert "Too many photos" in ask_until(503)
+        assert ask(bare, "/api/about").status == 200
+    assert "bare codes" in ask_until(400)
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -1,3 +1,4 @@
+# ruff: noqa: F401, F811 - fixtures are imported
 """The plane and the current face of the explorer's page, in a real browser."""
 
 import io
@@ -8,35 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explorer_page import Visit, launched
+from explorer_page import Visit, address, browser, run
 from explorer_server import serving
 from latentshape.explorer.references import parse_reference, written_out
 from latentshape.explorer.session import Session
-from latentshape.runs import RunFolder
-from tiny_run import _made
 
 D = 5  # of the tiny run
 REFUSED = ("400 at ", "the server responded with a status of 400")
-
-
-@pytest.fixture(autouse=True)
-def own_cache():
-    """The run's images are in the cache that it was made with, which `address` names for all tests."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def address(browser, tmp_path_factory):
-    base = _made(tmp_path_factory.getbasetemp() / "tiny")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LATENTSHAPE_CACHE", str(base / "cache"))
-        with serving(Session.of_run(RunFolder(base / "run"))) as found:
-            yield found
 
 
 @pytest.fixture

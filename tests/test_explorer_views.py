@@ -1,3 +1,4 @@
+# ruff: noqa: F401, F811 - fixtures are imported
 """The gallery view and the shape view of the explorer, in a real browser."""
 
 import json
@@ -6,35 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from explorer_page import Visit, launched
+from explorer_page import Visit, address, browser, run
 from explorer_server import serving
 from latentshape.explorer.session import Session
-from latentshape.runs import RunFolder
-from tiny_run import _made
 
 #: A phone, and what a finger does there.
 PHONE = dict(viewport={"width": 390, "height": 844}, has_touch=True)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, browser):
-    return RunFolder(_made(tmp_path_factory.getbasetemp() / "tiny") / "run")
-
-
-@pytest.fixture(scope="module")
-def address(run):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LATENTSHAPE_CACHE", str(run.path.parent / "cache"))
-        session = Session.of_run(run)
-        session.image("test:0")  # opens the images while their cache is known
-    with serving(session) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import linalg
 
+from latentshape._checks import thinned
 from latentshape.codes import encode_pixels
 from latentshape.config import make_config
 from latentshape.data.faces import faces
@@ -18,7 +19,6 @@ from latentshape.evaluation.features import (
     FeatureContext,
     PixelPCA,
     RandomConv,
-    evenly,
     fit_spaces,
 )
 from latentshape.images import to_images
@@ -95,7 +95,7 @@ def test_nothing_is_fitted_on_held_out_images(context, split):
 
 def test_only_the_rows_that_are_given_are_read(context):
     """Held-out pictures made unreadable: whoever reads them falls over a wrong type."""
-    few = evenly(context.rows, 40)
+    few = thinned(context.rows, 40)
 
     class Guarded(np.ndarray):
         def __getitem__(self, key):

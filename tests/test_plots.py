@@ -135,16 +135,6 @@ def test_a_density_counts_every_code_and_shows_the_origin_where_it_is(ax):
     assert ax.get_ylim()[0] < -40
 
 
-@pytest.mark.parametrize("n", [1, 7, 10, 11, 1000, 12345])
-def test_thinned_rows_are_the_codes_own_and_reach_from_the_first_to_the_last(n):
-    z = np.arange(n)[:, None]
-    few = plots.thinned(z, 10).ravel()
-    assert len(few) == min(n, 10)
-    assert len(set(few)) == len(few)
-    assert (few[0], few[-1]) == (0, n - 1)
-    assert np.ptp(np.diff(few)) <= 1 if n > 1 else True
-
-
 def test_a_scatter_shows_rows_of_the_whole_set(ax):
     """Codes sorted by class: the last class is drawn too."""
     z = np.repeat([[0.0, 0.0], [5.0, 5.0]], 3000, axis=0) + np.random.default_rng(0).random(

@@ -17,7 +17,7 @@ from PIL import Image
 from latentshape.cli import main
 from latentshape.runs import RunFolder
 from latentshape.samplers import SAMPLERS, load_sampler
-from tiny_run import contents, copy, finished, read, tiny_config, words
+from tiny_run import HURRY, contents, copy, finished, hurry, read, tiny_config, words
 
 STAGES = ("train", "encode", "analyze", "evaluate", "report")
 ARTEFACTS = {
@@ -53,8 +53,10 @@ def test_the_same_command_skips_everything_and_changes_nothing(finished, capsys)
 def test_verb_by_verb_gives_the_same_artefacts(finished, tmp_path):
     """In a process of its own, as a user would."""
     environment = os.environ | {"PYTHONWARNINGS": "error"}
-    script = "import sys, json; from latentshape.cli import main\n" + (
-        "for words in json.loads(sys.argv[1]): assert main(words) == 0, words"
+    script = (
+        HURRY
+        + "import sys, json; from latentshape.cli import main\n"
+        + ("for words in json.loads(sys.argv[1]): assert main(words) == 0, words")
     )
     out = str(tmp_path / "run")
     commands = [["train", "--out", out, *words()]] + [
@@ -158,8 +160,9 @@ def test_a_report_without_a_scorecard_is_made_of_what_is_there(copy):
     assert "spectrum" in copy.report_path.read_text(encoding="utf-8").lower()
 
 
-def test_grey_pictures_from_a_folder_without_attributes_go_all_the_way(tmp_path):
+def test_grey_pictures_from_a_folder_without_attributes_go_all_the_way(tmp_path, monkeypatch):
     """Other channels, another side, batch norm, no attributes, and images with 16-bit and alpha."""
+    hurry(monkeypatch)
     rng = np.random.default_rng(0)
     folder = tmp_path / "pictures"
     folder.mkdir()

@@ -1,13 +1,16 @@
 """One tiny run, trained once for all tests that only read it."""
 
-import functools
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
+from latentshape import flows, plots
 from latentshape.cli import main
 from latentshape.config import make_config
 from latentshape.data import Dataset
@@ -18,6 +21,29 @@ from latentshape.runs import RunFolder
 TINY = dict(data="faces:n=200", size=32, filters=(3, 4), latent_dim=5, epochs=2, batch_size=32,
             precision="fp32", n=8, draws=2, features="pixel-pca,random-conv")  # fmt: skip
 FLAGS = {"n": "--judged", "draws": "--judged-draws"}
+
+
+def shared(tmp_path_factory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that is made once, for all tests and all processes that run tests.
+
+    Args:
+        tmp_path_factory: The fixture.
+        name: The folder's.
+        make: Told where it is to be; what it leaves there is to be read, never written.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder = base / "shared" / name
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(folder.with_name(f"{name}.lock")):
+        made = folder.with_name(f"{name}.made")
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of an attempt that failed
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
 
 
 def tiny_config(**options):
@@ -52,18 +78,36 @@ def plain_dataset(n=150, size=32, seed=0, channels=3):
     )  # fmt: skip
 
 
-@functools.cache  # a fixture imported into several modules would be made for each of them
-def _made(base: Path) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LATENTSHAPE_CACHE", str(base / "cache"))
-        assert main(["run", "--out", str(base / "run"), *words()]) == 0
-    return base
+def hurry(patch: pytest.MonkeyPatch) -> None:
+    """Flows that soon give up and figures of few pixels: as made, they take three quarters of a tiny run."""
+    patch.setattr(flows, "_PATIENCE", 1)
+    patch.setitem(plots.STYLE, "figure.dpi", 40)
+
+
+#: The same for a process of its own.
+HURRY = (
+    f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+    "import pytest, tiny_run; tiny_run.hurry(pytest.MonkeyPatch())\n"
+)
+
+
+def made_once(tmp_path_factory) -> Path:
+    """The folder of the finished run and of its cache."""
+
+    def make(base: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            hurry(patch)
+            patch.setenv("LATENTSHAPE_CACHE", str(base / "cache"))
+            assert main(["run", "--out", str(base / "run"), *words()]) == 0
+
+    return shared(tmp_path_factory, "tiny", make)
 
 
 @pytest.fixture
 def finished(tmp_path_factory, monkeypatch) -> RunFolder:
-    """The finished run: to be read, never written."""
-    base = _made(tmp_path_factory.getbasetemp() / "tiny")
+    """The finished run: to be read, never written. What a test makes beside it is made in the same hurry."""
+    base = made_once(tmp_path_factory)
+    hurry(monkeypatch)
     monkeypatch.setenv("LATENTSHAPE_CACHE", str(base / "cache"))
     return RunFolder(base / "run")
 

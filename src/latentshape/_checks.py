@@ -18,6 +18,7 @@ __all__ = [
     "check_seeds",
     "finite_rows",
     "row_blocks",
+    "thinned",
 ]
 
 from collections.abc import Iterable, Iterator
@@ -50,6 +51,18 @@ def row_blocks(z: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:
     dtype = _working_dtype(z.dtype)
     for start in range(0, len(z), rows):
         yield np.ascontiguousarray(z[start : start + rows], dtype=dtype)
+
+
+def thinned(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many rows, spread evenly over all, from the first to the last.
+
+    Example:
+        >>> thinned(np.arange(100), 4)
+        array([ 0, 33, 66, 99])
+    """
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.intp)]
 
 
 def check_codes(

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 
 from latentshape.adapters.adapted import Adapted
-from latentshape.adapters.choosing import adapt, digest_of, files_of
-from latentshape.adapters.held import hold
+from latentshape.adapters.choosing import adapt
+from latentshape.adapters.held import digest_of, files_of, hold
 from latentshape.config import ADOPTED, Config, DataConfig, EvaluationConfig, ModelConfig
 from latentshape.data import absolute_spec
 from latentshape.errors import InputError
 from latentshape.files import write_json
-from latentshape.pipeline import STAGES, open_data, run_all
+from latentshape.pipeline import STAGES, finish_run, open_data
 from latentshape.progress import say
 from latentshape.runs import RunFolder, read_record
 
@@ -113,7 +113,7 @@ def adopt(
         run.record_stage("train", 0.0, {"device": "elsewhere", "precision": "fp32"})
     hold(run, adapted)
     say(f"{adapted.name}: codes of {adapted.latent_dim} components{_spatial(adapted)}.")
-    return run_all(config, run.path, stages=stages)
+    return _finish(run, stages)
 
 
 def _again(
@@ -128,7 +128,17 @@ def _again(
     adapted = adapt(model, **(kept | options))
     _same(run, digest_of(files_of(model), adapted), kept | options)
     hold(run, adapted)
-    return run_all(run.config(), run.path, stages=stages)
+    return _finish(run, stages)
+
+
+def _finish(run: RunFolder, stages: Collection[str]) -> RunFolder:
+    """Go through the stages, on the very images that the run was begun with.
+
+    Raises:
+        InputError: They have changed since.
+    """
+    open_data(run.config(), run)
+    return finish_run(run, stages)
 
 
 def _same(run: RunFolder, digest: str, options: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ everywhere on disk: uint8 (n, h, w, c).
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,7 +19,14 @@ from latentshape.errors import InputError, suggestion
 from latentshape.files import atomic_path
 from latentshape.images import grid, pillow
 
-__all__ = ["FORMATS", "need_ffmpeg", "save_animation", "there_and_back", "walk_frames"]
+__all__ = [
+    "FORMATS",
+    "encode_animation",
+    "need_ffmpeg",
+    "save_animation",
+    "there_and_back",
+    "walk_frames",
+]
 
 FORMATS = (".gif", ".webp", ".mp4")
 """Suffixes of what can be written."""
@@ -80,16 +88,19 @@ def save_animation(
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
         raise InputError(f"No moving picture ends in {path.suffix!r}{suggestion(suffix, FORMATS)}")
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] not in (1, 3):
-        raise InputError(
-            f"Frames must be uint8 pixels (n, h, w, 3) or (n, h, w, 1), got {frames.dtype} "
-            f"{frames.shape}; to_pixels makes them from images."
-        )
-    check_count(len(frames), name="the number of frames", minimum=2)
-    fps = check_positive(fps, name="fps")
     if suffix == ".mp4":
-        _save_film(path, frames, fps)
+        _save_film(path, *_checked(frames, fps))
         return
+    content = encode_animation(frames, suffix, fps=fps, loop=loop)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def encode_animation(
+    frames: np.ndarray, suffix: str = ".gif", *, fps: float = 10.0, loop: bool = True
+) -> bytes:
+    """Frames as the content of a ``.gif`` or ``.webp`` file; all else as of `save_animation`."""
+    frames, fps = _checked(frames, fps)
     if suffix == ".gif" and fps > _FASTEST_GIF:
         raise InputError(
             f"A GIF shows {_FASTEST_GIF} frames per second at most, got fps={fps:g}; use fewer, or "
@@ -101,15 +112,26 @@ def save_animation(
     if suffix == ".webp":
         options["quality"] = 90
     first, *others = map(pillow, frames)
-    with atomic_path(path) as temporary:
-        first.save(
-            temporary,
-            format=suffix[1:].upper(),
-            save_all=True,
-            append_images=others,
-            duration=duration,
-            **options,
+    held = io.BytesIO()
+    first.save(
+        held,
+        format=suffix[1:].upper(),
+        save_all=True,
+        append_images=others,
+        duration=duration,
+        **options,
+    )
+    return held.getvalue()
+
+
+def _checked(frames: np.ndarray, fps: float) -> tuple[np.ndarray, float]:
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[3] not in (1, 3):
+        raise InputError(
+            f"Frames must be uint8 pixels (n, h, w, 3) or (n, h, w, 1), got {frames.dtype} "
+            f"{frames.shape}; to_pixels makes them from images."
         )
+    check_count(len(frames), name="the number of frames", minimum=2)
+    return frames, check_positive(fps, name="fps")
 
 
 def need_ffmpeg() -> str:

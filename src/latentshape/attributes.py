@@ -50,7 +50,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, stats
 
-from latentshape._checks import BLOCK_ROWS, check_choice, check_codes
+from latentshape._checks import BLOCK_ROWS, check_choice, check_codes, thinned
 from latentshape.errors import InputError, suggestion
 from latentshape.facts import Facts
 from latentshape.shape.moments import Moments
@@ -222,7 +222,7 @@ def fit_directions(
     moments = moments or Moments.of(z)
     whitening = Whitening(moments)
     if method == "logistic":
-        rows = np.unique(np.linspace(0, len(z) - 1, min(len(z), LOGISTIC_CODES)).astype(np.intp))
+        rows = thinned(np.arange(len(z)), LOGISTIC_CODES)
         y = whitening(np.asarray(z[rows])).astype(np.float64)
         found = np.array([_logistic(y, facts[name][rows], name) for name in names])
         readouts = found.reshape(len(names), moments.d) @ whitening.matrix.T

@@ -393,7 +393,7 @@ def _make(given: argparse.Namespace) -> None:
 
 
 def _use(given: argparse.Namespace) -> None:
-    from latentshape import pipeline
+    from latentshape import drawing, pipeline, walking
     from latentshape.runs import RunFolder
 
     run = RunFolder.open(given.run)
@@ -403,7 +403,7 @@ def _use(given: argparse.Namespace) -> None:
         name = given.sampler or ("gaussian" if given.where is None else "auto")
         place = name if given.where is None else _place_of(given.where)
         print(
-            pipeline.sample_run(
+            drawing.sample_run(
                 run, name, given.n, given.seed, given.out or run.samples_path / place,
                 _options(given.option), given.towards_neighbours, given.where,
             )
@@ -412,7 +412,7 @@ def _use(given: argparse.Namespace) -> None:
         out = given.out or run.walks_path / given.kind
         ends = tuple(end for end in given.between.split(",") if end)
         film = None if given.film == "none" else given.film
-        print(pipeline.walk_run(run, given.kind, out, _options(given.option), ends, film))
+        print(walking.walk_run(run, given.kind, out, _options(given.option), ends, film))
     elif given.verb == "evaluate":
         pipeline.evaluate_run(run)
         from latentshape.report import scorecard_text

@@ -39,7 +39,7 @@ from typing import Any, ClassVar, Self, final
 import numpy as np
 from scipy import linalg
 
-from latentshape._checks import BLOCK_ROWS, check_codes
+from latentshape._checks import BLOCK_ROWS, check_codes, thinned
 from latentshape.conditions import Condition, parse_condition
 from latentshape.errors import InputError, suggestion
 from latentshape.facts import Facts
@@ -206,10 +206,8 @@ def _need_independent(of_a: Moments, condition: Condition) -> None:
 def _attributes_to_take(condition: Condition, facts: Facts, a: np.ndarray) -> np.ndarray:
     """The attributes (m, k) of images that satisfy the condition; where there is none, made up."""
     rows = np.flatnonzero(facts.satisfying(condition) & np.isfinite(a).all(1))
-    if len(rows) > _KEPT:
-        rows = rows[np.linspace(0, len(rows) - 1, _KEPT).astype(np.intp)]
     if len(rows):
-        return a[rows]
+        return a[thinned(rows, _KEPT)]
     # Nobody satisfies all parts. As if they were independent, each is taken from those who satisfy it,
     # as often under each way to satisfy the whole.
     cells = condition.cells()

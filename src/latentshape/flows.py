@@ -48,6 +48,7 @@ from latentshape._checks import (
 )
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
+from latentshape.samplers.colouring import need_spread
 from latentshape.samplers.noise import Noise, StreamNoise
 from latentshape.shape.moments import Moments, MomentSums
 from latentshape.shape.pca import PCA
@@ -164,11 +165,7 @@ class Flow(Sampler):
             )
         pca = PCA.of(moments)
         rank = int((pca.eigenvalues > pca.eigenvalues[0] * _SINGULAR_BELOW).sum())
-        if rank == 0:
-            raise InputError(
-                f"Sampler {self.name!r} needs codes that vary, got {n} equal codes; "
-                "check the encoder."
-            )
+        need_spread(self.name, n, varied=rank)
         self.location_, self.axes_, self.std_ = moments.mean, pca.axes[:rank], pca.std[:rank]
 
     def _whitened(self, codes: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentshape._checks import check_count, check_seed
+from latentshape._checks import check_count, check_seed, thinned
 from latentshape.codes import encode_pixels
 from latentshape.errors import InputError
 from latentshape.images import to_images, to_pixels
@@ -113,8 +113,7 @@ class PictureLaw:
         Raises:
             InputError: All pixels have one colour.
         """
-        rows = np.unique(np.linspace(0, len(pixels) - 1, COLOURED).round().astype(np.intp))
-        colours = to_images(pixels[rows]).movedim(1, 3).reshape(-1, pixels.shape[3])
+        colours = to_images(thinned(pixels, COLOURED)).movedim(1, 3).reshape(-1, pixels.shape[3])
         moments = Moments.of(colours.numpy())
         factor = moments.factor()
         if not factor.size or not np.diag(moments.cov).any():

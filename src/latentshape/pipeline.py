@@ -1,4 +1,4 @@
-"""The stages of the main job, each a function of the run folder; the verbs of the main job call nothing else.
+"""The stages of the main job, each a function of the run folder.
 
 ``train -> encode -> analyze -> evaluate -> report``. Each stage reads what earlier ones wrote, writes
 its own artefacts whole, notes its wall time in ``stages.json``, and is skipped by :func:`run_all` when
@@ -8,7 +8,6 @@ it has been done. So the same command after an interruption goes on where it sto
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -16,30 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentshape.config import ADOPTED, Config
+from latentshape.config import Config
 from latentshape.errors import InputError, suggestion
 from latentshape.files import write_json
-from latentshape.progress import bar, say
+from latentshape.progress import say
 from latentshape.runs import RunFolder, read_record
 
 if TYPE_CHECKING:
-    from latentshape.attributes import Directions
     from latentshape.data import Dataset
-    from latentshape.evaluation.wishes import Witness
-    from latentshape.models.base import Autoencoder
-    from latentshape.samplers import Sampler
 
-__all__ = ["STAGES", "analyze_run", "came_true", "directions_of", "encode_run",
-           "evaluate_run", "fitted_where", "report_run", "run_all", "sample_run", "train_run",
-           "witness_of"]  # fmt: skip
+__all__ = ["STAGES", "analyze_run", "check_judging", "encode_run", "evaluate_run", "finish_run",
+           "open_data", "precision_of", "report_run", "run_all", "train_run"]  # fmt: skip
 
 #: The stages of the main job, in order.
 STAGES = ("train", "encode", "analyze", "evaluate", "report")
-#: The sampler of large enough classes where nothing was judged: of those that need no further package
-#: and no training, the one whose pictures of classes were nearest to the classes' reconstructions.
-WHERE_SAMPLER = "elliptical"
-#: Pictures drawn without a condition, to know how often chance satisfies it.
-UNCONDITIONAL = 500
 #: Pictures of each sampler that ``samples/`` and the report show.
 SHOWN = 32
 #: Drawn pictures that are shown beside the training images nearest to them.
@@ -90,8 +79,7 @@ def train_run(config: Config, out: Path, tensorboard: bool = False) -> RunFolder
     took = time.perf_counter() - began
     run = RunFolder.create(out, config)
     if run.done("train", run.model_path):
-        if config.model.model != ADOPTED:
-            say(f"{run.path} is trained already.")
+        say(f"{run.path} is trained already.")
         if listener:
             for line in run.metrics():
                 listener(line)
@@ -223,43 +211,6 @@ def _picture_ends(run: RunFolder, z: np.ndarray, record: dict[str, Any], each: i
     save_png(run.figures_path / "least-gaussian-ends.png", sheet)
 
 
-def fitted(run: RunFolder, name: str, options: dict[str, Any] | None = None) -> Sampler:
-    """A sampler fitted to the run's training codes; ``auto`` is the one that ``evaluate`` recommends."""
-    from latentshape.codes import load_codes
-    from latentshape.samplers import load_sampler, make_sampler
-
-    if name == "auto":
-        name = recommended(run, options)
-    saved = run.samplers_path / name
-    if not options and saved.with_name(f"{name}.json").exists() and run.done("evaluate"):
-        return load_sampler(saved)  # the very law that was judged
-    return make_sampler(name, **(options or {})).fit(load_codes(run, "train").z)
-
-
-def recommended(run: RunFolder, options: dict[str, Any] | None = None) -> str:
-    """The sampler that the run's scorecard recommends; the reason is said.
-
-    Raises:
-        InputError: There is no scorecard yet, no sampler was judged, or options are given, whose
-            meaning would depend on the choice.
-    """
-    run.need(run.scorecard_path, "evaluate")
-    choice = read_record(run.scorecard_path, "rows").get("recommendation")
-    if not isinstance(choice, dict) or choice.get("value") is None:
-        why = "no sampler was judged" if choice else "an earlier version wrote it, or it is damaged"
-        raise InputError(
-            f"{run.scorecard_path} recommends no sampler ({why}). Make it again with: latentshape "
-            f"evaluate {run.path}"
-        )
-    if options:
-        raise InputError(
-            f"--option goes with a named sampler; 'auto' is {choice['value']!r} here. Use --sampler "
-            f"{choice['value']}."
-        )
-    say(f"Sampler {choice['value']}: {choice.get('why', 'no reason was kept')}.")
-    return str(choice["value"])
-
-
 def evaluate_run(run: RunFolder) -> dict[str, Any]:
     """Fit every sampler, draw, decode and judge: ``samplers/``, ``samples/``, ``scorecard.json``."""
     from latentshape.codes import load_codes
@@ -300,337 +251,6 @@ def evaluate_run(run: RunFolder) -> dict[str, Any]:
     return card
 
 
-def sample_run(
-    run: RunFolder,
-    sampler: str,
-    n: int,
-    seed: int,
-    out: Path,
-    options: dict[str, Any] | None = None,
-    towards_neighbours: float = 0.0,
-    where: str | None = None,
-) -> Path:
-    """Draw n pictures: ``grid.png``, ``images/``, ``codes.npy``; picture i comes from seed + i.
-
-    Args:
-        run: With a model and codes.
-        sampler: A name in the registry, or ``auto``; under a condition also ``conditional``, the closed form.
-        n: How many pictures.
-        seed: Of the first one.
-        out: Folder, made if it is not there.
-        options: Of the sampler.
-        towards_neighbours: Strength, from 0 to 1, at which each drawn code is moved toward its nearest
-            training codes: `latentshape.neighbourhood.towards_neighbours`.
-        where: What the pictures shall show, as `latentshape.conditions` has it; how often they do is
-            written to ``where.json``.
-
-    Returns:
-        The grid's path.
-    """
-    from latentshape.codes import load_codes, save_array
-    from latentshape.decoding import decode
-    from latentshape.images import grid, save_png, to_pixels
-    from latentshape.models import load_model
-    from latentshape.neighbourhood import towards_neighbours as move
-
-    if n < 1 or seed < 0:
-        raise InputError(f"-n must be at least 1 and --seed at least 0, got {n} and {seed}.")
-    if where is None:
-        if sampler == "conditional":
-            raise InputError(
-                "The sampler 'conditional' is a law under a condition: say with --where what the pictures "
-                "shall show."
-            )
-        law = fitted(run, sampler, options)
-    else:
-        law, record = fitted_where(run, where, sampler, options)
-    model = load_model(run)
-    z = law.sample_at(range(seed, seed + n))
-    if towards_neighbours:
-        train = load_codes(run, "train").z
-        z = move(z, train, strength=towards_neighbours, keep_radius=True)
-    if where is not None:
-        record |= came_true(run, model, where, z, record["sampler"], options)
-        write_json(out / "where.json", record)
-        _say_where(record)
-    else:
-        (out / "where.json").unlink(missing_ok=True)  # of an earlier draw
-    save_array(out / "codes.npy", z)
-    # Drawn into a folder beside and exchanged at the end: pictures of two draws never mix.
-    building = out / "images.part"
-    shutil.rmtree(building, ignore_errors=True)
-    shown: list[np.ndarray] = []
-    done = 0
-    try:
-        with bar(n, "drawing") as progress:
-            for images in decode(model, z):
-                for picture in to_pixels(images):
-                    save_png(building / f"{seed + done:06d}.png", picture)
-                    if done < 256:
-                        shown.append(picture)
-                    done += 1
-                    progress.update()
-        shutil.rmtree(out / "images", ignore_errors=True)
-        building.rename(out / "images")
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    save_png(out / "grid.png", grid(np.stack(shown), columns=min(16, int(np.ceil(np.sqrt(n))))))
-    return out / "grid.png"
-
-
-def directions_of(run: RunFolder, method: str = "discriminant") -> Directions:
-    """Directions of every attribute that varies among a run's training images: what sliders move along.
-
-    Raises:
-        InputError: Nothing is known of the images, or no such method exists.
-    """
-    from latentshape.attributes import fit_directions
-    from latentshape.codes import load_codes
-    from latentshape.facts import Facts
-
-    train = load_codes(run, "train")
-    facts = Facts.of(train)
-    if not facts.varying():
-        raise InputError(
-            f"Nothing that varies is known of the images of {run.path}, so that there is no direction of an "
-            "attribute; use a dataset that has attributes, such as CelebA or procedural faces."
-        )
-    return fit_directions(train.z, facts, method)
-
-
-def fitted_where(
-    run: RunFolder, where: str, name: str = "auto", options: dict[str, Any] | None = None
-) -> tuple[Sampler, dict[str, Any]]:
-    """The law of the run's codes under a condition, and what is to be said of it.
-
-    ``auto`` is the sampler that ``evaluate`` recommends (where nothing was judged, `WHERE_SAMPLER`),
-    fitted to the codes of the training images that satisfy the condition; and where these are too few,
-    the closed form, which every training image takes part in.
-
-    Args:
-        run: With codes.
-        where: The condition.
-        name: ``auto``, ``conditional`` for the closed form, or a name in the registry.
-        options: Of the sampler.
-
-    Raises:
-        InputError: The condition cannot be asked of these images, or no such law can be fitted.
-    """
-    from latentshape.codes import load_codes
-    from latentshape.conditional import CONDITIONAL, choose_law, fit_where
-    from latentshape.conditions import parse_condition
-    from latentshape.facts import Facts
-
-    condition = parse_condition(where)
-    train = load_codes(run, "train")
-    facts = Facts.of(train)
-    facts.check(condition)
-    count = int(facts.satisfying(condition).sum())
-    chosen = name
-    if name == "auto":
-        if options:
-            raise InputError(
-                "--option goes with a named sampler; with --where give --sampler NAME beside it."
-            )
-        chosen = choose_law(count, train.z.shape[1], "auto")
-    if chosen == "auto":
-        chosen = recommended(run) if run.scorecard_path.exists() else WHERE_SAMPLER
-    try:
-        law = fit_where(chosen, where, train.z, facts, **(options or {}))
-    except InputError as refusal:
-        if name != "auto" or chosen == CONDITIONAL:
-            raise
-        say(f"  note: {refusal}")
-        chosen, law = CONDITIONAL, fit_where(CONDITIONAL, where, train.z, facts)
-    record = {
-        "where": str(condition),
-        "sampler": chosen,
-        "law": "closed form, from all training images"
-        if chosen == CONDITIONAL
-        else "of the codes of the training images that satisfy the condition",
-        "training": {"satisfying": count, "n": len(facts)},
-    }
-    return law, record
-
-
-def came_true(
-    run: RunFolder,
-    model: Autoencoder,
-    where: str,
-    z: np.ndarray,
-    sampler: str,
-    options: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """How often the attribute network finds in pictures what was asked for, beside what it is to be held to.
-
-    Args:
-        run: With codes, and with its images still there.
-        model: The run's.
-        where: The condition.
-        z: Codes (n, d) drawn under it.
-        sampler: Whose law they were drawn from.
-        options: Of the sampler.
-
-    Returns:
-        As `latentshape.evaluation.wishes.Witness.record` has it; or ``why`` nobody could look.
-    """
-    from latentshape.conditional import CONDITIONAL
-    from latentshape.conditions import parse_condition
-
-    free = fitted(run, "gaussian" if sampler == CONDITIONAL else sampler, options)
-    try:
-        witness = witness_of(run, model)
-        said = (witness.says(codes) for codes in (z, free.sample(UNCONDITIONAL)))
-        return witness.record(parse_condition(where), *said)
-    except InputError as refusal:
-        return {"why": f"nobody looked at the pictures: {refusal}"}
-
-
-def witness_of(run: RunFolder, model: Autoencoder) -> Witness:
-    """The attribute network of a run (trained now, where the cache has none) and its held-out images.
-
-    Raises:
-        InputError: The images are not there any more, or nothing is known of them.
-    """
-    from latentshape.codes import load_codes
-    from latentshape.evaluation.attribute_features import AttributeFeatures
-    from latentshape.evaluation.wishes import Witness
-    from latentshape.facts import Facts
-
-    network = AttributeFeatures(open_data(run.config(), run), precision=precision_of(run))
-    held_out = [load_codes(run, split) for split in ("validation", "test")]
-    known = [Facts.of(codes) for codes in held_out]
-    z = np.concatenate([codes.z for codes in held_out])
-    return Witness(model, network, z, known[0].joined(known[1]))
-
-
-def _say_where(record: dict[str, Any]) -> None:
-    """What a person wants to know of a draw under a condition, in sentences."""
-    training = record["training"]
-    say(
-        f"{training['satisfying']:,} of {training['n']:,} training images satisfy {record['where']!r}; law "
-        f"{record['sampler']}, {record['law']}."
-    )
-    if "why" in record:
-        say(f"  note: {record['why']}")
-        return
-
-    def percent(name: str) -> str:
-        value = record[name]["value"]
-        return "unknown" if value is None else f"{value:.1%}"
-
-    ratio = record["ratio"]
-    beside = (
-        f"{ratio['value']:.2f} times as often ({ratio['low']:.2f} to {ratio['high']:.2f})"
-        if ratio["value"] is not None
-        else f"no ratio: {ratio['why']}"
-    )
-    say(
-        f"By the attribute network it came true in {percent('drawn')} of {record['drawn']['n']} drawn "
-        f"pictures, in {percent('reconstruction')} of {record['reconstruction']['n']} reconstructions of "
-        f"held-out images that satisfy it ({beside}), and in {percent('unconditional')} without it."
-    )
-
-
-def walk_run(
-    run: RunFolder,
-    kind: str,
-    out: Path,
-    options: dict[str, Any] | None = None,
-    ends: tuple[str, ...] = (),
-    animation: str | None = "gif",
-) -> Path:
-    """Walk through the run's codes: ``strip.png``, ``path.png``, ``walk.json``, ``codes.npy``, a film.
-
-    Args:
-        run: With a model and codes.
-        kind: From `latentshape.walks.WALKS`.
-        out: Folder, made if it is not there.
-        options: Of the kind; and ``law``, a sampler with a density, for a morph that follows it.
-        ends: For a morph two, for a grid four places: ids of the run's images, picture files, or
-            ``.npy`` files of one code each.
-        animation: ``gif``, ``webp``, ``mp4`` or None.
-
-    Returns:
-        The strip's path.
-    """
-    from latentshape import plots
-    from latentshape.animation import need_ffmpeg, save_animation, there_and_back, walk_frames
-    from latentshape.codes import load_codes, save_array
-    from latentshape.decoding import decode_pixels
-    from latentshape.images import grid, save_png
-    from latentshape.models import load_model
-    from latentshape.shape import Moments
-    from latentshape.walk_plots import walk_figure
-    from latentshape.walks import make_walk
-
-    if animation == "mp4":
-        need_ffmpeg()
-    model, z = load_model(run), load_codes(run, "train").z
-    options = dict(options or {})
-    if ends:
-        wanted = {"morph": ("start", "end"), "grid": ("corners",)}.get(kind)
-        if wanted is None or len(ends) != (2 if kind == "morph" else 4):
-            raise InputError(
-                f"--between takes 2 places for a morph, or 4 for a grid; got {len(ends)} for {kind!r}."
-            )
-        places = np.stack([_place(run, model, end) for end in ends])
-        options |= dict(zip(wanted, places)) if kind == "morph" else {"corners": places}
-    for name in options:
-        if name in ("z", "log_prob", "gradient", "start", "end", "corners") and not ends:
-            raise InputError(
-                f"--option {name} is not for the command line: give places with --between, and a density "
-                "to follow with --option law=NAME."
-            )
-    if "law" in options:
-        if kind != "morph":
-            raise InputError(f"--option law goes with --kind morph, got {kind!r}; leave it out.")
-        options["log_prob"] = fitted(run, str(options.pop("law"))).log_prob
-    moments = Moments.of(z)
-    walk = make_walk(kind, z, moments, **options)
-    pixels = decode_pixels(model, walk.codes)
-    for film in out.glob("walk.*"):  # of an earlier walk
-        film.unlink()
-    save_array(out / "codes.npy", walk.codes)
-    write_json(out / "walk.json", walk.to_dict())
-    save_png(out / "strip.png", grid(pixels, columns=walk.columns))
-    plots.save(walk_figure(walk, z, moments), out / "path.png")
-    if animation is not None:
-        frames = there_and_back(walk_frames(pixels, walk.rows, walk.columns))
-        save_animation(out / f"walk.{animation}", frames)
-    return out / "strip.png"
-
-
-def _place(run: RunFolder, model: Any, end: str) -> np.ndarray:
-    """The code of one end of a walk: an image of the run by its id, a picture file, or a code file."""
-    from latentshape.codes import encode_pixels, load_array, load_codes
-    from latentshape.data import SPLITS
-    from latentshape.photos import square_of
-
-    path = Path(end)
-    if path.suffix == ".npy" and path.is_file():
-        z = np.asarray(load_array(path))
-        if z.size != model.latent_dim:
-            raise InputError(
-                f"{end} must hold one code of {model.latent_dim} components, got an array of shape "
-                f"{z.shape}."
-            )
-        return z.reshape(-1)
-    for split in SPLITS:
-        codes = load_codes(run, split)
-        rows = np.flatnonzero(codes.ids == end)
-        if len(rows):
-            return np.array(codes.z[rows[0]])
-    if path.is_file():
-        pixels = square_of(run, path.read_bytes())
-        return next(encode_pixels(model, pixels[None], np.array([0]), precision_of(run)))[0]
-    example = str(load_codes(run, "test").ids[0])
-    raise InputError(
-        f"{end!r} is neither the id of an image of this run (such as {example!r}), nor a picture, nor a "
-        ".npy file of one code."
-    )
-
-
 def report_run(run: RunFolder) -> Path:
     """``report.html`` from what lies in the folder; what is missing is named, not invented."""
     from latentshape.report import write_report
@@ -654,9 +274,18 @@ def run_all(
         tensorboard: Also write the metrics to ``out/tensorboard``.
         stages: Which of `STAGES`; ``train`` is always among them.
     """
+    return finish_run(train_run(config, out, tensorboard), stages)
+
+
+def finish_run(run: RunFolder, stages: Collection[str] = STAGES) -> RunFolder:
+    """What follows the training: encode, analyze, evaluate, report; what is done already is skipped.
+
+    Args:
+        run: With a model.
+        stages: Which of `STAGES`.
+    """
     from latentshape.evaluation.faces import detector_missing
 
-    run = train_run(config, out, tensorboard)
     codes = [run.codes_path / f"{s}.npy" for s in ("train", "validation", "test")]
 
     def due(stage: str, *artefacts: Path) -> bool:

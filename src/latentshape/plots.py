@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from latentshape._checks import thinned
 from latentshape.files import atomic_path
 from latentshape.shape import (
     Moments,
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["battery", "close_up", "contours", "correlation_counts", "correlation_map", "coverage",
            "figure", "in_rectangle", "legend_below", "loss_curve", "mahalanobis_radius",
-           "number_distribution", "overlaid_curves", "plane", "plane_of", "quantiles",
-           "radius_and_cubes", "save", "shadow", "spectrum", "styled", "thinned",
+           "number_distribution", "overlaid_curves", "plane", "quantiles",
+           "radius_and_cubes", "save", "shadow", "spectrum", "styled",
            "two_decimals", "void_gaps"]  # fmt: skip
 
 CODES, CONTROL, LAW, ORIGIN, CENTRE = "#2b6cb0", "#dd8b2c", "#1a202c", "#c53030", "#1a202c"
@@ -94,13 +95,6 @@ def save(made: Figure, path: Path) -> None:
     """Write as PNG, atomically."""
     with atomic_path(path) as temporary:
         made.savefig(temporary, format="png")
-
-
-def thinned(z: np.ndarray, count: int) -> np.ndarray:
-    """At most ``count`` rows, spread evenly over all."""
-    if len(z) <= count:
-        return z
-    return z[np.linspace(0, len(z) - 1, count).round().astype(np.intp)]
 
 
 def _legend_above(ax: Axes, columns: int) -> None:
@@ -167,7 +161,7 @@ def spectrum(ax: Axes, pca: dict[str, Any]) -> Axes:
 @styled
 def number_distribution(ax: Axes, z: np.ndarray, moments: Moments, j: int) -> Axes:
     """Histogram of component j with its least-squares Gaussian and its half-width."""
-    column = Moments(moments.n, moments.mean[[j]], moments.cov[np.ix_([j], [j])])
+    column = moments.part([j])
     counted = number_distributions(np.array(z[:, [j]]), column)
     fit = fit_gaussians(counted, column)
     edges = counted.edges(0)
@@ -226,7 +220,7 @@ def plane(
     else:
         bins = int(np.clip(np.sqrt(len(x)) / 1.5, 40, 160))
         ax.hist2d(x, y, bins=bins, cmap="Blues", norm=LogNorm(vmin=0.5), rasterized=True)
-    within = plane_of(moments, i, j)
+    within = moments.part([i, j])
     for sigma in (1, 2, 3):
         curve = confidence_ellipse(within, 0, 1, sigma)
         ax.plot(*curve.T, color=LAW, linewidth=0.9, linestyle="-" if sigma == 2 else "--",
@@ -246,11 +240,6 @@ def plane(
     _frame(ax, np.concatenate([lines, np.stack([x, y], axis=1)]))
     ax.set(xlabel=labels[0], ylabel=labels[1])
     return ax
-
-
-def plane_of(moments: Moments, i: int, j: int) -> Moments:
-    """Moments of two components alone."""
-    return Moments(moments.n, moments.mean[[i, j]], moments.cov[np.ix_([i, j], [i, j])])
 
 
 def _frame(ax: Axes, points: np.ndarray) -> None:
@@ -478,7 +467,7 @@ def contours(ax: Axes, z: np.ndarray, moments: Moments, i: int, j: int) -> Axes:
     # The density of a Fourier transform ripples about zero where there are no codes: not drawn.
     steps = found.values.max() * np.append(0.004, np.linspace(0.03, 1, 24))
     ax.contourf(found.x, found.y, found.values.T, levels=steps, cmap="Blues")
-    within = plane_of(moments, i, j)
+    within = moments.part([i, j])
     curves = [confidence_ellipse(within, 0, 1, sigma) for sigma in (1, 2, 3)]
     known = np.unique(levels[np.isfinite(levels)])
     if len(known):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentshape import plots
-from latentshape._checks import row_blocks
+from latentshape._checks import row_blocks, thinned
 from latentshape.errors import InputError, suggestion
 from latentshape.plots import DRAWN, SCATTERED, figure, styled
 from latentshape.shape import PCA, Moments
@@ -127,7 +127,7 @@ def planes(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
     for ax, (i, j) in zip(axes.flat, pairs):
         plots.plane(ax, z, moments, i, j, (f"component {i}", f"component {j}"))
     pca = PCA.of(moments)
-    scores = pca.transform(plots.thinned(z, DRAWN), 2)
+    scores = pca.transform(thinned(z, DRAWN), 2)
     rotated = Moments(moments.n, np.zeros(2), np.diag(pca.eigenvalues[:2]))
     origin = pca.transform(np.zeros((1, moments.d)), 2)[0]
     plots.plane(axes[0, -1], scores, rotated, 0, 1, ("PCA axis 1", "PCA axis 2"), origin=origin)
@@ -191,7 +191,7 @@ def pca_axes(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
         return None
     along = record["pca"]["axes"]
     shown = min(8, len(along))
-    scores = PCA.of(moments).transform(plots.thinned(z, DRAWN), shown)
+    scores = PCA.of(moments).transform(thinned(z, DRAWN), shown)
     rows = -(-shown // 4)
     made, axes = figure(rows, 4, height=1.55 * rows + 0.3)
     for ax in axes.flat[shown:]:
@@ -233,7 +233,7 @@ def least_gaussian(record: Record, z: np.ndarray, moments: Moments) -> Figure | 
     least = record.get("normality", {}).get("least-gaussian", {})
     if not least.get("directions"):
         return None
-    drawn = plots.thinned(z, DRAWN)
+    drawn = thinned(z, DRAWN)
     shown = min(4, len(least["directions"]))
     made, axes = figure(1, shown, height=2.0)
     for k in range(shown):
@@ -311,7 +311,7 @@ def _scattered(record: Record, z: np.ndarray, moments: Moments) -> Figure:
 
 def _close_ups(record: Record, z: np.ndarray, moments: Moments, i: int, j: int) -> Figure:
     """Codes and control, single points, in a small rectangle at the centre and one at the origin."""
-    within = plots.plane_of(moments, i, j)
+    within = moments.part([i, j])
     half = CLOSE_SIGMA * np.where(within.constant, 1.0, within.std)
     # A Gaussian's shadow on a plane is the Gaussian of that plane: no need to draw all components.
     drawn = GaussianControl(within, moments.n, seed=record["seed"])

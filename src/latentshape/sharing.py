@@ -241,7 +241,7 @@ def from_pretrained(name: str | Path, *, revision: str | None = None) -> Pretrai
 
 def _law(run: RunFolder, name: str) -> tuple[str, Sampler]:
     """The law that is shared, fitted, and its name."""
-    from latentshape.pipeline import fitted
+    from latentshape.drawing import fitted
     from latentshape.samplers import sampler_class
 
     if name == "auto" and not run.scorecard_path.exists():

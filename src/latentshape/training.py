@@ -41,7 +41,7 @@ from latentshape.models.base import Autoencoder, device_of
 from latentshape.progress import bar, say
 from latentshape.runs import RunFolder
 
-__all__ = ["Trained", "learning_rate", "train"]
+__all__ = ["Trained", "learning_rate", "pick_precision", "train"]
 
 #: Seconds between checkpoints within an epoch; one is written at the end of each epoch too.
 CHECKPOINT_SECONDS = 30.0
@@ -166,7 +166,7 @@ def train(
     if run.checkpoint_path.exists():
         progress = _resume(run, model, optimizer, progress)
     else:
-        progress.precision = _pick_precision(config, device, dataset)
+        progress.precision = pick_precision(config, device, dataset)
         # Written down before the first step: whoever is killed early resumes with the same precision.
         _save(run, model, optimizer, progress)
     listener = listener or (lambda line: None)
@@ -339,7 +339,7 @@ def held_out_mse(
     return total / len(rows)
 
 
-def _pick_precision(config: Config, device: torch.device, dataset: Dataset) -> str:
+def pick_precision(config: Config, device: torch.device, dataset: Dataset) -> str:
     """What ``auto`` means here: bf16 where the hardware has it *and* it wins a short race."""
     if config.training.precision != "auto":
         return config.training.precision

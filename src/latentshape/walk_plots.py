@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latentshape.plots import CODES, DRAWN, LAW, ORIGIN, figure, plane, styled, thinned
+from latentshape._checks import thinned
+from latentshape.plots import CODES, DRAWN, LAW, ORIGIN, figure, plane, styled
 from latentshape.shape import MahalanobisLaw, Moments
 from latentshape.walks import Plane, Walk
 

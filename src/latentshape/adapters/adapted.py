@@ -35,9 +35,10 @@ class Adapted(Autoencoder):
         encode: Their pictures (n, ...) to codes (n, ...), as their framework has them.
         decode: Codes to pictures.
         layout: What their pictures are.
-        to_theirs: Makes their array of a float32 tensor on the processor; None: a NumPy array.
         scale: Their decoder takes codes divided by this, their encoder's are multiplied by it.
-        modules: torch modules behind it, so that the device is known and they rest in evaluation mode.
+        modules: torch modules behind it, which rest in evaluation mode while they are asked. Where there
+            are any the pair takes tensors, on the device and in the dtype of their weights; else float32
+            NumPy arrays.
         name: For messages.
         files: Of ONNX, behind ``encoder`` and ``decoder``; none for others.
 
@@ -58,7 +59,6 @@ class Adapted(Autoencoder):
         decode: Callable[[Any], Any],
         layout: Layout,
         *,
-        to_theirs: Callable[[Tensor], Any] | None = None,
         scale: float = 1.0,
         modules: tuple[nn.Module, ...] = (),
         name: str = "the model",
@@ -66,7 +66,7 @@ class Adapted(Autoencoder):
     ) -> None:
         super().__init__()
         self._encode, self._decode, self.layout = encode, decode, layout
-        self._to_theirs = to_theirs or Tensor.numpy
+        self._to_theirs = _to(modules) if modules else Tensor.numpy
         self.scale, self.name, self.files = scale, name, files or {}
         # Not registered as parts: whether they learn and where they live is their owner's business.
         self._behind = [modules]
@@ -188,3 +188,14 @@ class Adapted(Autoencoder):
         finally:
             for module in awake:
                 module.training = True
+
+
+def _to(modules: tuple[nn.Module, ...]) -> Callable[[Tensor], Tensor]:
+    """What brings a tensor to where the modules' weights are, in their dtype."""
+    weights = (p for module in modules for p in module.parameters() if p.is_floating_point())
+    like = next(weights, torch.zeros(()))
+
+    def there(x: Tensor) -> Tensor:
+        return x.to(like.device, like.dtype)
+
+    return there

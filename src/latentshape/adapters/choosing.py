@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from latentshape.adapters.adapted import Adapted
 from latentshape.adapters.borders import Layout
 from latentshape.errors import InputError, first_line
 
-__all__ = ["adapt", "digest_of", "files_of"]
+__all__ = ["adapt"]
 
 
 def adapt(
@@ -47,6 +43,7 @@ def adapt(
         InputError: It is none of these, an extra is missing, or what it returns is not what was stated.
 
     Example:
+        >>> import numpy as np
         >>> pair = adapt((lambda x: x.mean((2, 3)), lambda z: z[:, :, None, None] * np.ones((32, 32))), 32, 1)
         >>> pair.latent_dim
         1
@@ -95,18 +92,8 @@ def _from_pair(encode: Any, decode: Any, layout: Layout) -> Adapted:
                 f"{role} must be a function, a model or an ONNX file, got a {type(one).__name__}."
             )
     modules = tuple(one for one in (encode, decode) if isinstance(one, nn.Module))
-    if not modules:
-        return Adapted(encode, decode, layout, name="the pair of functions")
-    like = next(
-        (p for m in modules for p in m.parameters() if p.is_floating_point()), torch.zeros(())
-    )
-
-    def there(x: Tensor) -> Tensor:
-        return x.to(like.device, like.dtype)
-
-    return Adapted(
-        encode, decode, layout, to_theirs=there, modules=modules, name="the pair of modules"
-    )
+    name = "the pair of modules" if modules else "the pair of functions"
+    return Adapted(encode, decode, layout, modules=modules, name=name)
 
 
 def _from_file(path: Path) -> Any:
@@ -152,43 +139,3 @@ def _needed(value: int | None, name: str) -> int:
             f"The {name} of the model's pictures is not known; pass {name}=..., in pixels."
         )
     return value
-
-
-def files_of(model: Any) -> list[Path]:
-    """The files a model was given as; none for a model in memory."""
-    if isinstance(model, str) and model.count(",") == 1:
-        model = tuple(model.split(","))
-    if isinstance(model, (str, Path)):
-        return [Path(model).resolve()]
-    if isinstance(model, (tuple, list)) and all(isinstance(one, (str, Path)) for one in model):
-        return [Path(one).resolve() for one in model]
-    return []
-
-
-def digest_of(files: Sequence[Path], model: Adapted | None) -> str:
-    """What tells one model from another: its files' content, else its weights, else its answer to a ramp."""
-    found = hashlib.blake2b(digest_size=12)
-    for path in files:
-        # Beside an ONNX file its weights may lie in one of their own.
-        beside = sorted(path.parent.glob(f"{path.name}.data*"))
-        for part in sorted(path.rglob("*")) if path.is_dir() else [path, *beside]:
-            if part.is_file():
-                found.update(part.name.encode())
-                with part.open("rb") as content:
-                    while block := content.read(2**24):
-                        found.update(block)
-    if files or model is None:
-        return found.hexdigest()
-    weights = [value for module in model.modules_behind for value in module.state_dict().values()]
-    for value in weights:
-        found.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    if not weights:
-        side, channels = model.layout.size, model.layout.channels
-        ramp = torch.linspace(0, 1, side).expand(1, channels, side, side).contiguous()
-        half = torch.full((1, model.latent_dim), 0.5)
-        answers = [] if model.stochastic else [model.encode(ramp).numpy()]
-        for answer in (*answers, model.decode(half).numpy()):
-            # Rounded: the last digits are the machine's.
-            scale = max(float(np.abs(answer).max()), 1e-30)
-            found.update(np.round(answer / scale, 3).astype(np.float32).tobytes())
-    return found.hexdigest()

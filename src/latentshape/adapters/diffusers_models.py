@@ -37,10 +37,6 @@ def from_diffusers(model: Any, size: int) -> Adapted:
     scale = float(getattr(config, "scaling_factor", None) or 1.0)
     shift = float(getattr(config, "shift_factor", None) or 0.0)
     channels = int(getattr(config, "in_channels", 3))
-    like = next(model.parameters())
-
-    def there(x: Tensor) -> Tensor:
-        return x.to(like.device, like.dtype)
 
     def encode(x: Tensor) -> Tensor:
         return model.encode(x).latent_dist.mode() - shift
@@ -49,9 +45,13 @@ def from_diffusers(model: Any, size: int) -> Adapted:
         return model.decode(z + shift).sample
 
     return Adapted(
-        encode, decode, Layout(channels, size, low=-1.0, high=1.0), to_theirs=there, scale=scale,
-        modules=(model,), name=type(model).__name__,
-    )  # fmt: skip
+        encode,
+        decode,
+        Layout(channels, size, low=-1.0, high=1.0),
+        scale=scale,
+        modules=(model,),
+        name=type(model).__name__,
+    )
 
 
 def _from_folder(folder: Path) -> Any:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from latentshape.adapters.adapted import Adapted
 from latentshape.adapters.borders import Layout
@@ -42,12 +41,7 @@ def from_module(
     name = type(module).__name__
     encode = _part(module, encoder, ENCODERS, "encoder", name)
     decode = _part(module, decoder, DECODERS, "decoder", name)
-    like = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
-
-    def there(x: Tensor) -> Tensor:
-        return x.to(like.device, like.dtype)
-
-    return Adapted(encode, decode, layout, to_theirs=there, modules=(module,), name=name)
+    return Adapted(encode, decode, layout, modules=(module,), name=name)
 
 
 def _part(

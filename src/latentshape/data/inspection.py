@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from latentshape._checks import thinned
 from latentshape.data import SPLITS, Dataset, assemble, check_pixels, list_dataset
 from latentshape.data.cache import content_digests, decoded, refuse_if_unreadable
 from latentshape.data.listing import Listing
@@ -63,8 +64,7 @@ def inspect_dataset(
 
 def contact_sheet(pixels: np.ndarray, n: int = SHEET) -> np.ndarray:
     """Up to ``n`` pictures, evenly spaced through the dataset, in order, as one picture."""
-    rows = np.unique(np.linspace(0, len(pixels) - 1, min(n, len(pixels))).round().astype(int))
-    return grid(pixels[rows], columns=max(1, round(np.sqrt(n))))
+    return grid(thinned(pixels, n), columns=max(1, round(np.sqrt(n))))
 
 
 def _attribute_rates(dataset: Dataset) -> dict[str, dict[str, Any]]:

@@ -36,11 +36,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from latentshape._checks import thinned
 from latentshape.config import TrainingConfig
 from latentshape.data import Dataset
 from latentshape.data.cache import NETWORKS, cache_folder
 from latentshape.errors import InputError
-from latentshape.evaluation.features import BLOCK, FeatureContext, FeatureSpace, evenly
+from latentshape.evaluation.features import BLOCK, FeatureContext, FeatureSpace
 from latentshape.facts import Facts, annotations_of, short_names
 from latentshape.files import atomic_path
 from latentshape.images import resize, to_images
@@ -209,7 +210,7 @@ class AttributeFeatures(FeatureSpace):
         precision: str = "fp32",
     ) -> None:
         settings = settings or SETTINGS
-        rows = evenly(dataset.indices("train"), settings.most)
+        rows = thinned(dataset.indices("train"), settings.most)
         targets = Targets.of(dataset, rows)
         if not targets.names:
             why = "; ".join(f"{name}: {said}" for name, said in targets.left_out.items())
@@ -380,9 +381,9 @@ def _train(
             optimizer.step()
             progress.update(size)
     network.eval().requires_grad_(False)
-    shown = [units for units, _ in _outputs(network, pixels, evenly(places, MEASURED))]
+    shown = [units for units, _ in _outputs(network, pixels, thinned(places, MEASURED))]
     scale = float(np.sqrt(np.concatenate(shown).astype(np.float64).var(0).mean()))
-    measured = evenly(dataset.indices("validation"), MEASURED)
+    measured = thinned(dataset.indices("validation"), MEASURED)
     return {
         "scale": scale if scale > 0 else 1.0,
         "trained_on": len(rows),

@@ -127,12 +127,7 @@ class DINOv2(FeatureSpace):
     @classmethod
     def fit(cls, context: FeatureContext) -> Self:
         """The network of the context's file; nothing is fitted."""
-        path = context.weights.get(cls.name)
-        if not path:
-            raise InputError(
-                "dinov2 needs a file of weights (dinov2_vits14_pretrain.pth), and none was given."
-            )
-        return cls(path, context.device)
+        return cls(context.weights_of(cls.name, "dinov2_vits14_pretrain.pth"), context.device)
 
     def _linear(self, x: Tensor, name: str) -> Tensor:
         return linear(x, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])

@@ -27,6 +27,7 @@ import torch
 from scipy import linalg
 from torch import Tensor
 
+from latentshape._checks import thinned
 from latentshape.codes import encode_pixels
 from latentshape.data import Dataset
 from latentshape.errors import InputError, suggestion
@@ -41,7 +42,6 @@ __all__ = [
     "FeatureSpace",
     "PixelPCA",
     "RandomConv",
-    "evenly",
     "fit_spaces",
 ]
 
@@ -89,6 +89,17 @@ class FeatureContext:
                 f"Feature spaces are fitted on training images, got {others.sum()} of {len(self.rows)} "
                 "rows from other splits or beyond the dataset; take them from dataset.indices('train')."
             )
+
+    def weights_of(self, name: str, usual: str) -> str | Path:
+        """The file of a space's weights.
+
+        Raises:
+            InputError: None was given; ``usual`` is what such a file is called.
+        """
+        path = self.weights.get(name)
+        if not path:
+            raise InputError(f"{name} needs a file of weights ({usual}), and none was given.")
+        return path
 
     def blocks(self) -> Iterator[Tensor]:
         """The images of the rows, at most 256 at a time."""
@@ -175,18 +186,6 @@ def fit_spaces(
     }
 
 
-def evenly(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most so many rows, evenly spaced among them.
-
-    Example:
-        >>> evenly(np.arange(100), 4)
-        array([ 0, 33, 66, 99])
-    """
-    if len(rows) <= most:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
-
-
 @final
 class PixelPCA(FeatureSpace):
     r"""The leading principal components of the training pixels: layout and colour, not detail.
@@ -221,14 +220,14 @@ class PixelPCA(FeatureSpace):
     ALIKE = 1e-9
 
     def __init__(self, images: Tensor, components: int = 64) -> None:
-        chosen = torch.from_numpy(evenly(np.arange(len(images)), self.MOST))
+        chosen = torch.from_numpy(thinned(np.arange(len(images)), self.MOST))
         some = images[chosen] if len(chosen) < len(images) else images
         self._fit(tuple(some.shape), lambda top, bottom: some[:, :, top:bottom], components)
 
     @classmethod
     def fit(cls, context: FeatureContext) -> Self:
         """The components of the context's images, read in bands."""
-        rows, pixels = evenly(context.rows, cls.MOST), context.dataset.pixels
+        rows, pixels = thinned(context.rows, cls.MOST), context.dataset.pixels
         height, width, channels = pixels.shape[1:]
         space = cls.__new__(cls)
         space._fit(

@@ -35,7 +35,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, max_pool2d
 
-from latentshape.errors import InputError
 from latentshape.evaluation.features import FeatureContext, FeatureSpace
 from latentshape.evaluation.weights import check_tensors, read_weights, rgb, sha256_of
 
@@ -280,13 +279,8 @@ class Inception(FeatureSpace):
     @classmethod
     def fit(cls, context: FeatureContext) -> Self:
         """The network of the context's file; nothing is fitted."""
-        path = context.weights.get(cls.name)
-        if not path:
-            raise InputError(
-                "inception needs a file of weights (pt_inception-2015-12-05-6726825d.pth), and none "
-                "was given."
-            )
-        return cls(path, context.device)
+        usual = "pt_inception-2015-12-05-6726825d.pth"
+        return cls(context.weights_of(cls.name, usual), context.device)
 
     def _unit(self, x: Tensor, block: str, unit: Unit) -> Tensor:
         weight, bias = self._weights[block + unit.name]

@@ -28,11 +28,11 @@ from typing import Any
 
 import numpy as np
 
+from latentshape._checks import thinned
 from latentshape.conditions import Condition
 from latentshape.decoding import decode
 from latentshape.errors import InputError
 from latentshape.evaluation.attribute_features import AttributeFeatures
-from latentshape.evaluation.features import evenly
 from latentshape.evaluation.scorecard import wilson
 from latentshape.facts import Facts
 from latentshape.models.base import Autoencoder
@@ -68,7 +68,7 @@ class Witness:
         """What it says of reconstructions of held-out images that satisfy a condition; None without any."""
         key = str(condition)
         if key not in self._said:
-            rows = evenly(np.flatnonzero(self.facts.satisfying(condition)), MOST)
+            rows = thinned(np.flatnonzero(self.facts.satisfying(condition)), MOST)
             self._said[key] = self.says(np.asarray(self.z[rows])) if len(rows) else None
         return self._said[key]
 

@@ -196,7 +196,7 @@ def _show_arithmetic(bench: Bench, directions: Directions, held_out: np.ndarray)
 def _condition_rows(bench: Bench, facts: Facts, conditions: list[str]) -> list[Record]:
     """One row for each condition and law; pictures of the first law that can be fitted best, beside."""
     from latentshape import sampling_plots as plots
-    from latentshape.pipeline import witness_of
+    from latentshape.drawing import witness_of
 
     witness = witness_of(bench.run, bench.model)
     n, laws = bench.config_n(), _laws(bench)
@@ -249,7 +249,7 @@ def _laws(bench: Bench) -> tuple[str, ...]:
 
 def _unconditional(bench: Bench, law: str) -> Sampler:
     """The same law of all codes; of the closed form it is the Gaussian."""
-    from latentshape.pipeline import fitted
+    from latentshape.drawing import fitted
 
     return fitted(bench.run, "gaussian" if law == CONDITIONAL else law)
 

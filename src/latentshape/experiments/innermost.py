@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from latentshape._checks import thinned
 from latentshape.codes import Codes
 from latentshape.experiments.bench import Bench, question_of, with_settings
 from latentshape.facts import Facts
@@ -27,7 +28,6 @@ from latentshape.innermost import (
 )
 from latentshape.innermost_plots import MapCard, save_contact_sheet
 from latentshape.models.base import Autoencoder
-from latentshape.plots import thinned
 
 __all__ = ["innermost"]
 

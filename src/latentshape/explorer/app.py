@@ -33,7 +33,6 @@ import asyncio
 import base64
 import contextlib
 import functools
-import io
 import json
 import logging
 import mimetypes
@@ -53,12 +52,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from latentshape.animation import there_and_back
+from latentshape.animation import encode_animation, there_and_back
 from latentshape.errors import InputError
 from latentshape.explorer.guard import Guard
 from latentshape.explorer.references import written_out
 from latentshape.explorer.session import MOST_CODES, PCA_SLIDERS, Session, finite
-from latentshape.images import encode_image, grid, pillow
+from latentshape.images import encode_image, grid
 from latentshape.photos import MOST_PIXELS
 from latentshape.progress import say
 
@@ -73,10 +72,10 @@ UPLOAD_BYTES, QUESTION_BYTES = 20 * 2**20, 8 * 2**20
 MOST_IN_JSON = 2**20
 #: Questions that wait for their turn at most.
 WAITING = 1000
+#: Photos that are held at most, while they come in and wait for their turn: 160 MiB.
+UPLOADS = 8
 #: A code may be part of an address: 4 bytes a component and a third more.
 ADDRESS_BYTES = 2**18
-#: Milliseconds a frame of a film is shown.
-FRAME = 100
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 #: The same as browsers write them.
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
@@ -110,7 +109,7 @@ class _Answers:
         self.session = session
         self._drawing = ThreadPoolExecutor(1, "drawing")
         self._reckoning = ThreadPoolExecutor(2, "reckoning")
-        self._waiting = 0
+        self._waiting = self._uploads = 0
 
     async def _run(self, pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         if self._waiting >= WAITING:
@@ -201,7 +200,7 @@ class _Answers:
             if kind == "raw":
                 return _numbers(request, pixels)
             if kind == "gif":
-                return Response(_film(there_and_back(pixels)), media_type="image/gif")
+                return Response(encode_animation(there_and_back(pixels)), media_type="image/gif")
             return _png(encode_image(pixels[0] if kind == "png" else grid(pixels, columns)))
 
         return await self._draw(draw)
@@ -238,12 +237,18 @@ class _Answers:
 
     async def encode(self, request: Request) -> Response:
         crop = request.query_params.get("crop", "auto")
-        content = await _body(request, UPLOAD_BYTES)
-        if not content:
-            raise Refused("Expected the content of a picture file, got nothing.")
-        if self.session.model is not None and crop in ("auto", "face"):
-            await self._reckon(self.session.frame)  # so that no click has to wait for it
-        z, pixels = await self._draw(lambda: self.session.encode(content, crop))
+        if self._uploads >= UPLOADS:
+            raise Refused("Too many photos at once; send it again in a moment.", 503)
+        self._uploads += 1
+        try:
+            content = await _body(request, UPLOAD_BYTES)
+            if not content:
+                raise Refused("Expected the content of a picture file, got nothing.")
+            if self.session.model is not None and crop in ("auto", "face"):
+                await self._reckon(self.session.frame)  # so that no click has to wait for it
+            z, pixels = await self._draw(lambda: self.session.encode(content, crop))
+        finally:
+            self._uploads -= 1
         original = base64.b64encode(encode_image(pixels)).decode("ascii")
         return _record({"ref": written_out(z), "original": f"data:image/png;base64,{original}"})
 
@@ -406,13 +411,6 @@ def _numbers(request: Request, found: np.ndarray) -> Response:
 
 def _png(content: bytes) -> Response:
     return Response(content, media_type="image/png")
-
-
-def _film(frames: np.ndarray) -> bytes:
-    first, *others = map(pillow, frames)
-    held = io.BytesIO()
-    first.save(held, "GIF", save_all=True, append_images=others, duration=FRAME, loop=0)
-    return held.getvalue()
 
 
 def serve(

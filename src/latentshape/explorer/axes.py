@@ -129,6 +129,7 @@ class PlaneOfAxes:
         readouts: A, shape (2, d).
         offset, mean: Shape (2,), mean of the codes in the plane.
         cov: Shape (2, 2).
+        moments: The two together, as those of codes with two components.
         plain, conditional: The columns of E for both choices, as rows, shape (2, d).
 
     Example:
@@ -146,6 +147,7 @@ class PlaneOfAxes:
         self.mean = self.readouts @ moments.mean + self.offset
         spread = moments.cov @ self.readouts.T
         self.cov = self.readouts @ spread
+        self.moments = Moments(moments.n, self.mean, self.cov)
         gram = self.readouts @ self.readouts.T
         for name, table in (("axes", gram), ("codes along the axes", self.cov)):
             both = np.sqrt(np.prod(np.diag(table)))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentshape._checks import check_codes, check_count, row_blocks
+from latentshape._checks import check_codes, check_count, row_blocks, thinned
 from latentshape.attributes import Directions, fit_directions, separability
 from latentshape.errors import InputError, suggestion
 from latentshape.explorer.axes import Axes, PlaneOfAxes
@@ -31,6 +31,7 @@ from latentshape.samplers import SAMPLERS, Sampler, sampler_class
 from latentshape.shape import (
     MahalanobisLaw,
     Moments,
+    confidence_ellipse,
     density,
     expected_coverage,
     fit_gaussians,
@@ -344,7 +345,7 @@ class Session:
         Raises:
             InputError: There is none of that name, or it cannot be fitted to these codes.
         """
-        from latentshape.pipeline import fitted
+        from latentshape.drawing import fitted
         from latentshape.samplers import make_sampler
 
         sampler_class(name)
@@ -406,24 +407,20 @@ class Session:
 
     def _plane_facts(self, plane: PlaneOfAxes) -> Record:
         points = self.points(plane.x.name, plane.y.name)[:, : len(self.train)]
-        factor = np.linalg.cholesky(plane.cov)
-        apart = np.linalg.solve(factor, points - plane.mean[:, None])
-        squared = np.square(apart).sum(axis=0)
-        t = np.linspace(0, 2 * np.pi, ELLIPSE)
-        circle = np.stack([np.cos(t), np.sin(t)])
-        std = np.sqrt(np.diag(plane.cov))
+        squared = mahalanobis_squared(points.T.astype(np.float64), plane.moments)
+        std = plane.moments.std
         return {
             "x": _axis_facts(plane, 0),
             "y": _axis_facts(plane, 1),
             "same_unit": plane.x.unit == plane.y.unit,
-            "correlation": float(plane.cov[0, 1] / std.prod()),
+            "correlation": float(plane.moments.correlation()[0, 1]),
             "offset": plane.offset.tolist(),
             "ellipses": [
                 {
                     "sigma": k,
                     "expected": float(expected_coverage(k)),
                     "observed": float((squared <= k * k).mean()),
-                    "points": (plane.mean[:, None] + k * factor @ circle).T.tolist(),
+                    "points": confidence_ellipse(plane.moments, 0, 1, k, ELLIPSE).tolist(),
                 }
                 for k in SIGMAS
             ],
@@ -585,7 +582,7 @@ class Session:
                 dataset = self._dataset()
             except InputError:
                 return None
-            rows = _thinned(dataset.indices(self._first), FRAMED)
+            rows = thinned(dataset.indices(self._first), FRAMED)
             return usual_frame(dataset.pixels[rows])
 
         return self._kept.get("frame", look)
@@ -696,7 +693,7 @@ class Session:
     def ends_of(self, names: Sequence[str]) -> np.ndarray:
         """Least and greatest score of training codes along attributes, (2, k), in sigmas."""
         assert self.axes.directions is not None
-        scores = self.axes.directions.scores(_thinned(self.train, 20_000), names)
+        scores = self.axes.directions.scores(thinned(self.train, 20_000), names)
         return np.stack([scores.min(axis=0), scores.max(axis=0)])
 
     def _telling(self) -> tuple[str, ...]:
@@ -804,7 +801,7 @@ class Session:
         return self._views.get(("component", j), lambda: self._component(j))
 
     def _component(self, j: int) -> Record:
-        own = Moments(self.moments.n, self.moments.mean[[j]], self.moments.cov[np.ix_([j], [j])])
+        own = self.moments.part([j])
         column = np.array(self.train[:, [j]])
         counted = number_distributions(column, own)
         fit = fit_gaussians(counted, own)
@@ -841,7 +838,7 @@ class Session:
         return self._kept.get("radius", self._radius)
 
     def _radius(self) -> Record:
-        found = radius_histogram(_thinned(self.train, RADII), self.moments)
+        found = radius_histogram(thinned(self.train, RADII), self.moments)
         squared = np.square(self._radii()[: len(self.train)].astype(np.float64))
         origin = mahalanobis_squared(np.zeros((1, self.d)), self.moments)
         expected = MahalanobisLaw(self.moments.n, self.d).variance
@@ -887,7 +884,7 @@ def _axis_facts(plane: PlaneOfAxes, k: int) -> Record:
         "axis": axis.name,
         "label": axis.label,
         "mean": float(plane.mean[k]),
-        "std": float(np.sqrt(plane.cov[k, k])),
+        "std": float(plane.moments.std[k]),
         "unit": axis.unit,
     }
 
@@ -899,8 +896,3 @@ def finite(found: Any) -> Any:
     if isinstance(found, list):
         return [finite(value) for value in found]
     return None if isinstance(found, float) and not math.isfinite(found) else found
-
-
-def _thinned(z: np.ndarray, most: int) -> np.ndarray:
-    """At most so many rows, evenly spread."""
-    return z[:: -(-len(z) // most)]

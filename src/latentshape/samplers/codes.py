@@ -44,12 +44,7 @@ class TrainingCodes(Sampler):
         self.max_codes = max_codes
 
     def _fit(self, z: np.ndarray) -> None:
-        most = check_count(self.max_codes, name="max_codes", minimum=2)
-        rows = np.arange(len(z))
-        if len(z) > most:
-            rng = np.random.Generator(np.random.PCG64(0))
-            rows = np.sort(rng.choice(len(z), most, replace=False))
-        self.codes_ = np.array(z[rows], dtype=np.float32)
+        self.codes_ = kept_codes(z, self.max_codes)
         moments = Moments.of(self.codes_)
         # With replacement, the kept codes are the whole population: divisor n.
         self.mean_, self.cov_ = moments.mean, moments.cov * ((moments.n - 1) / moments.n)
@@ -58,3 +53,13 @@ class TrainingCodes(Sampler):
         n = len(self.codes_)
         index = (noise.fine_uniform(1)[:, 0] * n).astype(np.intp)
         return self.codes_[np.minimum(index, n - 1)]
+
+
+def kept_codes(z: np.ndarray, max_codes: int) -> np.ndarray:
+    """At most so many codes (m, d), float32, in order: of more, a random subset, always the same."""
+    most = check_count(max_codes, name="max_codes", minimum=2)
+    rows = np.arange(len(z))
+    if len(z) > most:
+        rng = np.random.Generator(np.random.PCG64(0))
+        rows = np.sort(rng.choice(len(z), most, replace=False))
+    return np.array(z[rows], dtype=np.float32)

@@ -35,7 +35,7 @@ from scipy import interpolate, special
 from latentshape._checks import check_choice, row_blocks
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
-from latentshape.samplers.colouring import Bends, colour, is_triangular
+from latentshape.samplers.colouring import Bends, colour, is_triangular, need_codes, need_spread
 from latentshape.samplers.gaussian import log_normal
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments, MomentSums
@@ -94,12 +94,8 @@ class Copula(Sampler):
     def _fit(self, z: np.ndarray) -> None:
         check_choice(self.coordinates, name="coordinates", choices=("pca", "original"))
         moments = Moments.of(z)
-        if moments.n <= moments.d:
-            raise InputError(
-                f"Sampler {self.name!r} needs more codes than dimensions, got {moments.n} codes "
-                f"of dimension {moments.d}; use the sampler 'gaussian' with shrinkage or fewer "
-                "components, or the sampler 'diagonal'."
-            )
+        cure = "use the sampler 'gaussian' with shrinkage or fewer components, or the sampler 'diagonal'"
+        need_codes(self.name, moments, cure)
         self.center_ = moments.mean
         if self.coordinates == "pca":
             pca = PCA.of(moments)
@@ -107,11 +103,7 @@ class Copula(Sampler):
             std = np.where(std > _SINGULAR_STD * std[0], std, 0.0)
         else:
             self.axes_, std = np.eye(moments.d), np.where(moments.constant, 0.0, moments.std)
-        if not std.any():
-            raise InputError(
-                f"Sampler {self.name!r} needs codes that vary, got {moments.n} equal codes; "
-                "check the encoder."
-            )
+        need_spread(self.name, moments.n, varied=std.any())
         self.margins_, self.scores_ = _margins(self._few(z), std)
         bends = self._bends()
         if self.coordinates == "pca":

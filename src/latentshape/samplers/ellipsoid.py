@@ -26,7 +26,13 @@ from scipy import linalg, special
 from latentshape._checks import LARGEST, check_choice, check_fraction, check_positive
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
-from latentshape.samplers.colouring import in_all_directions, is_triangular, need_volume
+from latentshape.samplers.colouring import (
+    in_all_directions,
+    is_triangular,
+    need_codes,
+    need_spread,
+    need_volume,
+)
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments
 
@@ -110,17 +116,10 @@ class Ellipsoid(Sampler):
         self.cov_ = np.exp(log_variance) * (self.factor_ @ self.factor_.T)
 
     def _factor(self, moments: Moments) -> np.ndarray:
-        if moments.n <= moments.d:
-            raise InputError(
-                f"Sampler {self.name!r} needs more codes than dimensions, got {moments.n} codes of "
-                f"dimension {moments.d}; use the sampler 'gaussian' with shrinkage or fewer components."
-            )
+        cure = "use the sampler 'gaussian' with shrinkage or fewer components"
+        need_codes(self.name, moments, cure)
         factor = moments.factor()
-        if factor.shape[1] == 0:
-            raise InputError(
-                f"Sampler {self.name!r} needs codes that vary, got {moments.n} equal codes; "
-                "check the encoder."
-            )
+        need_spread(self.name, moments.n, varied=factor.shape[1])
         return factor
 
     def _draw(self, noise: Noise) -> np.ndarray:

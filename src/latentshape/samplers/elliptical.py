@@ -25,9 +25,15 @@ import numpy as np
 from scipy import linalg, special
 
 from latentshape._checks import row_blocks
-from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
-from latentshape.samplers.colouring import Bends, in_all_directions, is_triangular, need_volume
+from latentshape.samplers.colouring import (
+    Bends,
+    in_all_directions,
+    is_triangular,
+    need_codes,
+    need_spread,
+    need_volume,
+)
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments
 from latentshape.shape.radius_law import RadiusLaw
@@ -70,19 +76,11 @@ class Elliptical(Sampler):
 
     def _fit(self, z: np.ndarray) -> None:
         moments = Moments.of(z)
-        if moments.n <= moments.d:
-            raise InputError(
-                f"Sampler {self.name!r} needs more codes than dimensions, got {moments.n} codes "
-                f"of dimension {moments.d}; use the sampler 'gaussian' with shrinkage or fewer "
-                "components."
-            )
+        cure = "use the sampler 'gaussian' with shrinkage or fewer components"
+        need_codes(self.name, moments, cure)
         self.factor_ = moments.factor()
         rank = self.factor_.shape[1]
-        if rank == 0:
-            raise InputError(
-                f"Sampler {self.name!r} needs codes that vary, got {moments.n} equal codes; "
-                "check the encoder."
-            )
+        need_spread(self.name, moments.n, varied=rank)
         self.triangular_ = is_triangular(self.factor_)
         law = RadiusLaw(_radii(z, moments.mean, self.factor_), rank)
         highest = -special.ndtri(0.01 / moments.n)

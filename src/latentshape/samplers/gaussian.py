@@ -23,7 +23,7 @@ from scipy import linalg
 from latentshape._checks import check_count, check_fraction, check_positive
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
-from latentshape.samplers.colouring import colour, is_triangular
+from latentshape.samplers.colouring import colour, is_triangular, need_codes
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments, singular_why
 from latentshape.shape.pca import PCA
@@ -90,12 +90,8 @@ class _GaussianLaw(Sampler):
 
 
 def _full_factor(moments: Moments, name: str) -> np.ndarray:
-    if moments.n <= moments.d:
-        raise InputError(
-            f"Sampler {name!r} needs more codes than dimensions, got {moments.n} codes of "
-            f"dimension {moments.d}; use the sampler 'gaussian' with shrinkage=0.1, or with "
-            "components=..., or the sampler 'diagonal'."
-        )
+    cure = "use the sampler 'gaussian' with shrinkage=0.1, or with components=..., or the sampler 'diagonal'"
+    need_codes(name, moments, cure)
     return moments.factor()
 
 

@@ -50,7 +50,7 @@ from latentshape._checks import (
 )
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
-from latentshape.samplers.colouring import colour
+from latentshape.samplers.colouring import colour, need_codes, need_spread
 from latentshape.samplers.gaussian import log_normal
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments, singular_why
@@ -172,22 +172,15 @@ class Mixture(Sampler):
 
     def _check_enough(self, moments: Moments, components: int, ridge: float) -> None:
         n, d = moments.n, moments.d
-        if n <= d:
-            raise InputError(
-                f"Sampler {self.name!r} needs more codes than dimensions, got {n} codes of "
-                f"dimension {d}; use the sampler 'gaussian' with shrinkage or fewer components."
-            )
+        cure = "use the sampler 'gaussian' with shrinkage or fewer components"
+        need_codes(self.name, moments, cure)
         if components * (d + 1) > n:
             raise InputError(
                 f"Sampler {self.name!r} needs at least {d + 1} codes for each component of "
                 f"dimension {d}, got {n} codes for {components}; choose at most {n // (d + 1)} "
                 "components, or encode more images."
             )
-        if not np.diag(moments.cov).any():
-            raise InputError(
-                f"Sampler {self.name!r} needs codes that vary, got {n} equal codes; "
-                "check the encoder."
-            )
+        need_spread(self.name, n, varied=np.diag(moments.cov).any())
         why = singular_why(_ridged(moments, ridge))
         if why is not None:
             raise InputError(

@@ -29,10 +29,17 @@ from typing import Any, ClassVar, final
 import numpy as np
 from scipy import linalg, optimize, special
 
-from latentshape._checks import check_count, check_positive, row_blocks
+from latentshape._checks import check_positive, row_blocks
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
-from latentshape.samplers.colouring import colour, is_triangular, need_volume
+from latentshape.samplers.codes import kept_codes
+from latentshape.samplers.colouring import (
+    colour,
+    is_triangular,
+    need_codes,
+    need_spread,
+    need_volume,
+)
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments
 
@@ -90,33 +97,20 @@ class Neighbours(Sampler):
         self.max_codes = max_codes
 
     def _fit(self, z: np.ndarray) -> None:
-        most = check_count(self.max_codes, name="max_codes", minimum=2)
         h = self.bandwidth
         if h is not None:
             h = check_positive(h, name="bandwidth")
         if not isinstance(self.shrink, bool | np.bool_):
             raise InputError(f"shrink must be True or False, got {self.shrink!r}; choose one.")
-        rows = np.arange(len(z))
-        if len(z) > most:
-            rng = np.random.Generator(np.random.PCG64(0))
-            rows = np.sort(rng.choice(len(z), most, replace=False))
-        self.codes_ = np.array(z[rows], dtype=np.float32)
+        self.codes_ = kept_codes(z, self.max_codes)
         moments = Moments.of(self.codes_)
-        n, d = moments.n, moments.d
-        if n <= d:
-            raise InputError(
-                f"Sampler {self.name!r} needs more codes than dimensions, got {n} codes of "
-                f"dimension {d}; encode more images, raise max_codes, or use the sampler "
-                "'gaussian' with shrinkage."
-            )
+        n = moments.n
+        cure = "encode more images, raise max_codes, or use the sampler 'gaussian' with shrinkage"
+        need_codes(self.name, moments, cure)
         # The kept codes are the whole population: divisor n.
         cov = moments.cov * ((n - 1) / n)
         self.factor_ = Moments(n, moments.mean, cov).factor()
-        if self.factor_.shape[1] == 0:
-            raise InputError(
-                f"Sampler {self.name!r} needs codes that vary, got {n} equal codes; "
-                "check the encoder."
-            )
+        need_spread(self.name, n, varied=self.factor_.shape[1])
         self.triangular_ = is_triangular(self.factor_)
         self.center_ = moments.mean
         self.bandwidth_ = self._best_bandwidth() if h is None else h

@@ -55,7 +55,14 @@ from typing import Any
 
 import numpy as np
 
-from latentshape._checks import BLOCK_ROWS, check_codes, check_count, check_seed, row_blocks
+from latentshape._checks import (
+    BLOCK_ROWS,
+    check_codes,
+    check_count,
+    check_seed,
+    row_blocks,
+    thinned,
+)
 from latentshape.errors import InputError
 from latentshape.shape.bhep import BHEPFeatures
 from latentshape.shape.control import GaussianControl
@@ -281,7 +288,7 @@ class _Simulated:
         sliced = SlicedHistograms(self._directions)
         stream((y[i : i + BLOCK_ROWS] for i in range(0, len(y), BLOCK_ROWS)), bhep, sliced)
         # Rows spread evenly: the first ones might be codes of one person.
-        few = y[np.linspace(0, len(y) - 1, self.rows["energy"]).astype(int)]
+        few = thinned(y, self.rows["energy"])
         along = sliced.result().statistics
         values = [bhep.result().statistic, energy_statistic(few).statistic]
         values += [along[name] for name in ("ks", "cvm", "ad", "ep")]

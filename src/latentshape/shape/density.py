@@ -321,10 +321,7 @@ def density(z: Any, i: int, j: int, bins: int = 256, moments: Moments | None = N
     """
     z = check_codes(z, latent_dim=moments.d if moments else None, finite=False)
     pair = check_pairs([(i, j)], z.shape[1])[0].tolist()
-    if moments is None:
-        moments = _column_moments(z, pair)
-    else:
-        moments = Moments(moments.n, moments.mean[pair], moments.cov[np.ix_(pair, pair)])
+    moments = _column_moments(z, pair) if moments is None else moments.part(pair)
     accumulator = PlaneDensity(moments, (0, 1), bins=bins)
     # The two columns, as a view.
     i, j = pair

@@ -24,7 +24,7 @@ References:
 
 __all__ = ["MomentSums", "Moments", "PowerSums", "adder_of_powers", "normal_errors", "singular_why"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,6 +113,16 @@ class Moments:
         r = np.clip(self.cov / np.outer(scale, scale), -1.0, 1.0)
         np.fill_diagonal(r, 1.0)
         return r
+
+    def part(self, components: Sequence[int]) -> "Moments":
+        """Return the moments of some components alone.
+
+        Example:
+            >>> Moments(9, np.array([1.0, 2.0]), np.diag([4.0, 9.0])).part([1]).std.tolist()
+            [3.0]
+        """
+        chosen = list(components)
+        return Moments(self.n, self.mean[chosen], self.cov[np.ix_(chosen, chosen)])
 
     def merge(self, other: "Moments") -> "Moments":
         """Return the moments of both sets of codes together (Chan's formula)."""

@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from latentshape._checks import check_codes, check_count, check_seed, row_blocks
+from latentshape._checks import check_codes, check_count, check_seed, row_blocks, thinned
 from latentshape.errors import InputError
 
 SLICED_TESTS = ("ks", "cvm", "ad", "ep")
@@ -136,7 +136,7 @@ def directions(d: int, count: int = 512, seed: int = 0) -> np.ndarray:
     rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence(check_seed(seed))))
     drawn = rng.standard_normal((count - axes, d))
     drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
-    chosen = np.eye(d)[np.linspace(0, d - 1, axes).astype(int)]
+    chosen = thinned(np.eye(d), axes)
     return np.concatenate([chosen, drawn]).astype(np.float32)
 
 

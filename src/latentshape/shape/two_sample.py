@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from scipy import linalg
 
-from latentshape._checks import check_count, check_seed, row_blocks
+from latentshape._checks import check_count, check_seed, row_blocks, thinned
 from latentshape.errors import InputError
 from latentshape.shape.moments import Moments
 from latentshape.shape.whitening import Whitening
@@ -74,7 +74,7 @@ class ClassifierTest:
                 f"dimension {d}; use more codes or fewer components."
             )
         rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence((check_seed(seed), 2))))
-        axes = np.eye(d)[np.linspace(0, d - 1, min(d, _AXES)).astype(int)]
+        axes = thinned(np.eye(d), _AXES)
         drawn = rng.standard_normal((_DIRECTIONS, d))
         drawn /= np.linalg.norm(drawn, axis=1, keepdims=True)
         self._directions = np.concatenate([axes, drawn]).T.astype(np.float32)

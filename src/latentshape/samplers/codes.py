@@ -14,6 +14,7 @@ from latentshape._checks import check_count
 from latentshape.samplers.base import Sampler
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments
+from latentshape.shape.wide import moments_of
 
 
 @final
@@ -50,9 +51,12 @@ class TrainingCodes(Sampler):
             rng = np.random.Generator(np.random.PCG64(0))
             rows = np.sort(rng.choice(len(z), most, replace=False))
         self.codes_ = np.array(z[rows], dtype=np.float32)
+        self.mean_ = moments_of(self.codes_).mean
+
+    def _covariance(self) -> np.ndarray:
         moments = Moments.of(self.codes_)
         # With replacement, the kept codes are the whole population: divisor n.
-        self.mean_, self.cov_ = moments.mean, moments.cov * ((moments.n - 1) / moments.n)
+        return moments.cov * ((moments.n - 1) / moments.n)
 
     def _draw(self, noise: Noise) -> np.ndarray:
         n = len(self.codes_)

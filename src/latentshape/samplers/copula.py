@@ -93,13 +93,9 @@ class Copula(Sampler):
 
     def _fit(self, z: np.ndarray) -> None:
         check_choice(self.coordinates, name="coordinates", choices=("pca", "original"))
+        cure = "use the sampler 'gaussian' with shrinkage or fewer components, or the sampler 'diagonal'"
+        self._need_covariance(*z.shape, cure)
         moments = Moments.of(z)
-        if moments.n <= moments.d:
-            raise InputError(
-                f"Sampler {self.name!r} needs more codes than dimensions, got {moments.n} codes "
-                f"of dimension {moments.d}; use the sampler 'gaussian' with shrinkage or fewer "
-                "components, or the sampler 'diagonal'."
-            )
         self.center_ = moments.mean
         if self.coordinates == "pca":
             pca = PCA.of(moments)

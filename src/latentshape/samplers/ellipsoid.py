@@ -84,6 +84,7 @@ class Ellipsoid(Sampler):
         uniform = check_choice(self.law, name="law", choices=("gaussian", "uniform")) == "uniform"
         radius = None if self.radius is None else check_positive(self.radius, name="radius")
         level = _check_level(self.level)
+        self._need_covariance(*z.shape, "use the sampler 'gaussian' with shrinkage or fewer components")
         moments = Moments.of(z)
         self.factor_ = self._factor(moments)
         self.triangular_ = is_triangular(self.factor_)
@@ -110,11 +111,6 @@ class Ellipsoid(Sampler):
         self.cov_ = np.exp(log_variance) * (self.factor_ @ self.factor_.T)
 
     def _factor(self, moments: Moments) -> np.ndarray:
-        if moments.n <= moments.d:
-            raise InputError(
-                f"Sampler {self.name!r} needs more codes than dimensions, got {moments.n} codes of "
-                f"dimension {moments.d}; use the sampler 'gaussian' with shrinkage or fewer components."
-            )
         factor = moments.factor()
         if factor.shape[1] == 0:
             raise InputError(

@@ -69,13 +69,8 @@ class Elliptical(Sampler):
     triangular_: bool
 
     def _fit(self, z: np.ndarray) -> None:
+        self._need_covariance(*z.shape, "use the sampler 'gaussian' with shrinkage or fewer components")
         moments = Moments.of(z)
-        if moments.n <= moments.d:
-            raise InputError(
-                f"Sampler {self.name!r} needs more codes than dimensions, got {moments.n} codes "
-                f"of dimension {moments.d}; use the sampler 'gaussian' with shrinkage or fewer "
-                "components."
-            )
         self.factor_ = moments.factor()
         rank = self.factor_.shape[1]
         if rank == 0:

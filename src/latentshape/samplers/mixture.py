@@ -146,6 +146,7 @@ class Mixture(Sampler):
         wanted = self.components
         if wanted is not None:
             wanted = check_count(wanted, name="components")
+        self._need_covariance(*z.shape, "use the sampler 'gaussian' with shrinkage or fewer components")
         moments = Moments.of(z)
         ridge = share * float(np.diag(moments.cov).mean())
         self._check_enough(moments, wanted or 1, ridge)
@@ -172,11 +173,6 @@ class Mixture(Sampler):
 
     def _check_enough(self, moments: Moments, components: int, ridge: float) -> None:
         n, d = moments.n, moments.d
-        if n <= d:
-            raise InputError(
-                f"Sampler {self.name!r} needs more codes than dimensions, got {n} codes of "
-                f"dimension {d}; use the sampler 'gaussian' with shrinkage or fewer components."
-            )
         if components * (d + 1) > n:
             raise InputError(
                 f"Sampler {self.name!r} needs at least {d + 1} codes for each component of "

@@ -100,15 +100,11 @@ class Neighbours(Sampler):
         if len(z) > most:
             rng = np.random.Generator(np.random.PCG64(0))
             rows = np.sort(rng.choice(len(z), most, replace=False))
+        n, d = len(rows), z.shape[1]
+        cure = "encode more images, raise max_codes, or use the sampler 'gaussian' with shrinkage"
+        self._need_covariance(n, d, cure)
         self.codes_ = np.array(z[rows], dtype=np.float32)
         moments = Moments.of(self.codes_)
-        n, d = moments.n, moments.d
-        if n <= d:
-            raise InputError(
-                f"Sampler {self.name!r} needs more codes than dimensions, got {n} codes of "
-                f"dimension {d}; encode more images, raise max_codes, or use the sampler "
-                "'gaussian' with shrinkage."
-            )
         # The kept codes are the whole population: divisor n.
         cov = moments.cov * ((n - 1) / n)
         self.factor_ = Moments(n, moments.mean, cov).factor()

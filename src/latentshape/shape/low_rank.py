@@ -19,8 +19,7 @@ component has its own variance. **Then** EM of factor analysis, which needs the 
 is multiplied by k vectors: with :math:`B = \Psi^{-1} W`, :math:`A = S B`, :math:`G = B^T A`,
 
 .. math::
-    C = A M^{-1}, \quad E = M^{-1} + M^{-1} G M^{-1}, \quad
-    W \leftarrow C E^{-1}, \quad \psi_j \leftarrow S_{jj} - (W C^T)_{jj},
+    W \leftarrow A (M + G)^{-1} M, \qquad \psi_j \leftarrow S_{jj} - (A (M + G)^{-1} A^T)_{jj},
 
 and its log-likelihood comes with it,
 :math:`-\tfrac12 (d \log 2 \pi + \log |\Sigma| + \sum_j S_{jj} / \psi_j - \mathrm{tr}\, M^{-1} G)`. An iteration costs
@@ -55,7 +54,7 @@ MOST_RANK = 512
 
 _HELD_OUT = 0.2
 _FEWEST = 10  # codes from which on a number of factors is chosen
-_CHOICE_ITERATIONS = 8
+_CHOICE_ITERATIONS = 2
 #: Of a component's variance that stays its own: below, a density would be without bound.
 _LEAST_SHARE = 1e-4
 
@@ -120,14 +119,18 @@ class LowRankGaussian:
         if rank is not None:
             rank = check_count(rank, name="rank", minimum=0, maximum=most)
         tried: dict[int, float] = {}
+        start: Parameters | None = None
         if rank is None:
-            rank, tried = _choose(z, most, check_seed(seed), tolerance)
+            start, tried = _choose(z, most, check_seed(seed))
         spread = _spread(z)
         if not spread.variances.any():
             raise InputError(
                 f"A Gaussian needs codes that vary, got {n} equal codes; check the encoder."
             )
-        start = _closed_form(spread, _axes(spread, rank), rank)
+        if start is None:
+            start = _closed_form(spread, _axes(spread, rank or 0), rank or 0)
+        # What four fifths of the codes had constant may vary in all: its own variance is taken anew.
+        start = start[0], _own(spread, np.square(start[0]).sum(axis=1))
         found, score, iterations = _climb(spread, start, most_iterations, tolerance)
         return cls(
             spread.mean, *found, score, iterations,
@@ -289,16 +292,14 @@ def _step(spread: _Spread, now: Parameters) -> tuple[float, Parameters]:
     a = spread.times(b)
     g = b.T @ a
     g = (g + g.T) / 2
-    factor = linalg.cho_factor(m)
-    shrunk = linalg.cho_solve(factor, g)
-    log_det = 2 * np.log(np.diag(factor[0])).sum() + np.log(noise[usable]).sum()
-    fit = spread.variances @ inverse - np.trace(shrunk)
+    inner = linalg.cho_factor(m, lower=True)
+    log_det = 2 * np.log(np.diag(inner[0])).sum() + np.log(noise[usable]).sum()
+    fit = spread.variances @ inverse - np.trace(linalg.cho_solve(inner, g))
     score = -0.5 * (usable.sum() * np.log(2 * np.pi) + log_det + fit)
-    inverse_m = linalg.cho_solve(factor, np.eye(len(m)))
-    c = a @ inverse_m
-    e = inverse_m + shrunk @ inverse_m
-    new = linalg.solve((e + e.T) / 2, c.T, assume_a="pos").T
-    return float(score), (new, _own(spread, np.einsum("ij,ij->i", new, c)))
+    factor = linalg.cholesky(m + g, lower=True)
+    explained = linalg.solve_triangular(factor, a.T, lower=True)
+    new = explained.T @ linalg.solve_triangular(factor, m, lower=True)
+    return float(score), (new, _own(spread, np.einsum("ij,ij->j", explained, explained)))
 
 
 def _climb(
@@ -320,46 +321,51 @@ def _climb(
     return now, score, iterations
 
 
-def _choose(z: np.ndarray, most: int, seed: int, tolerance: float) -> tuple[int, dict[int, float]]:
-    """The number of factors under which held-out codes are likeliest, and all that were tried."""
-    if len(z) < _FEWEST or most < 1:
-        return 0, {}
+def _choose(z: np.ndarray, most: int, seed: int) -> tuple[Parameters | None, dict[int, float]]:
+    """The fit under which held-out codes are likeliest, and the likelihood under each number of factors.
+
+    What was found on four fifths of the codes is near what EM finds on all, and a better start than the
+    closed form.
+    """
     order = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, 13)))).permutation(len(z))
     held = np.zeros(len(z), dtype=bool)
     held[order[: max(2, round(_HELD_OUT * len(z)))]] = True
+    if len(z) < _FEWEST or most < 1:
+        return None, {}
     spread = _spread(np.asarray(z[~held]))
     if not spread.variances.any():
-        return 0, {}
+        return None, {}
     judge = _about(_spread(np.asarray(z[held])), spread.mean)
     most = min(most, spread.n - 1)
     pca = _axes(spread, most)
     most = min(most, len(pca.eigenvalues))
     tried: dict[int, float] = {}
+    best, kept = 0, _closed_form(spread, pca, 0)
 
-    def score(rank: int) -> float:
-        if rank not in tried:
-            start = _closed_form(spread, pca, rank)
-            found, _, _ = _climb(spread, start, _CHOICE_ITERATIONS, tolerance)
-            tried[rank] = _step(judge, found)[0]
-        return tried[rank]
+    def score(rank: int) -> None:
+        nonlocal best, kept
+        if rank in tried:
+            return
+        found = _closed_form(spread, pca, rank)
+        for _ in range(_CHOICE_ITERATIONS if rank else 0):
+            found = _step(spread, found)[1]
+        tried[rank] = _step(judge, found)[0]
+        if tried[rank] > tried.get(best, -np.inf):
+            best, kept = rank, found
 
-    grid = [0, *(2**i for i in range(most.bit_length()) if 2**i <= most)]
-    if grid[-1] < most:
-        grid.append(most)
-    for count, rank in enumerate(grid):
+    grid = [0, *(2**i for i in range(most.bit_length()))]
+    grid += [most] if most > grid[-1] else []
+    worse = 0
+    for rank in grid:
         score(rank)
-        if count >= 2 and max(tried[grid[count - 1]], tried[rank]) <= max(
-            tried[k] for k in grid[: count - 1]
-        ):
+        worse = 0 if best == rank else worse + 1
+        if worse == 2:
             break
-    best = max(tried, key=lambda k: (tried[k], -k))
-    place = grid.index(best)
-    low, high = grid[max(place - 1, 0)], grid[min(place + 1, len(grid) - 1)]
     # Halve the way to the neighbours until they are next to it, or within a tenth of it.
-    while max(best - low, high - best) > max(1, best // 10):
-        for rank in ((low + best) // 2, (best + high + 1) // 2):
-            score(rank)
-        best = max(tried, key=lambda k: (tried[k], -k))
+    while True:
         low = max((k for k in tried if k < best), default=best)
         high = min((k for k in tried if k > best), default=best)
-    return best, tried
+        if max(best - low, high - best) <= max(1, best // 10):
+            return kept, tried
+        for rank in ((low + best) // 2, (best + high + 1) // 2):
+            score(rank)

@@ -93,9 +93,14 @@ class Moments:
         return len(self.mean)
 
     @property
+    def variances(self) -> np.ndarray:
+        """Variance of each component, shape (d,)."""
+        return np.diag(self.cov)
+
+    @property
     def std(self) -> np.ndarray:
         """Standard deviation of each component, shape (d,)."""
-        return np.sqrt(np.diag(self.cov))
+        return np.sqrt(self.variances)
 
     @property
     def constant(self) -> np.ndarray:
@@ -113,6 +118,15 @@ class Moments:
         r = np.clip(self.cov / np.outer(scale, scale), -1.0, 1.0)
         np.fill_diagonal(r, 1.0)
         return r
+
+    def times(self, v: np.ndarray) -> np.ndarray:
+        """The covariance times vectors (d, m), shape (d, m)."""
+        return self.cov @ v
+
+    def part(self, components: Any) -> "Moments":
+        """Moments of some components alone; their numbers, shape (m,)."""
+        some = list(components)
+        return Moments(self.n, self.mean[some], self.cov[np.ix_(some, some)])
 
     def merge(self, other: "Moments") -> "Moments":
         """Return the moments of both sets of codes together (Chan's formula)."""

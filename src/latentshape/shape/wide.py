@@ -172,7 +172,7 @@ def participation(moments: WideMoments) -> float:
     if moments.n > _GRAM_CODES:
         rows = np.linspace(0, moments.n - 1, _GRAM_CODES).round().astype(np.intp)
         moments = WideMoments.of(np.asarray(moments.z[rows]))
-    squares = float(np.square(_products(moments)).sum())
+    squares = float(np.square(_products(moments), dtype=np.float64).sum())
     return moments.total**2 / squares if squares > 0 else 0.0
 
 
@@ -181,17 +181,18 @@ def _pieces(z: np.ndarray) -> Any:
 
 
 def _products(moments: WideMoments) -> np.ndarray:
-    """X X' / (n - 1), shape (n, n), float64: components are taken a few thousand at a time."""
+    """X X' / (n - 1), shape (n, n), in the codes' precision: components are taken in groups."""
     n, d = moments.n, moments.d
-    found = np.zeros((n, n))
+    found = np.zeros((n, n), dtype=np.result_type(moments.z.dtype, np.float32))
     step = max(1, 2 * _BLOCK // n)
     for start in range(0, d, step):
         some = slice(start, start + step)
         mean = moments.mean[some]
         x = np.asarray(moments.z[:, some])
-        x = np.subtract(x, mean.astype(x.dtype), dtype=np.result_type(x.dtype, np.float32))
+        x = np.subtract(x, mean.astype(x.dtype), dtype=found.dtype)
         found += x @ x.T
-    return found / (n - 1)
+    found /= n - 1
+    return found
 
 
 def _by_products(moments: WideMoments, most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -201,13 +202,13 @@ def _by_products(moments: WideMoments, most: int) -> tuple[np.ndarray, np.ndarra
     values, vectors = linalg.eigh(
         _products(moments), subset_by_index=(n - most, n - 1), overwrite_a=True, check_finite=False
     )
-    values, vectors = values[::-1], vectors[:, ::-1]
-    keep = values > 1e-7 * max(values[0], 0.0)  # products are formed in single precision
+    values, vectors = values[::-1].astype(np.float64), vectors[:, ::-1]
+    keep = values > 10 * np.finfo(vectors.dtype).eps * n**0.5 * max(values[0], 0.0)
     values, vectors = values[keep], vectors[:, keep]
     axes = np.zeros((len(values), moments.d))
     start = 0
     for x in moments.centred():
-        axes += vectors[start : start + len(x)].T.astype(x.dtype) @ x
+        axes += vectors[start : start + len(x)].T @ x
         start += len(x)
     # Orthonormal but for rounding: mended, and turned as little as can be.
     lengths = np.linalg.norm(axes, axis=1, keepdims=True)

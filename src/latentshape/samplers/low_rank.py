@@ -43,7 +43,8 @@ class LowRank(Sampler):
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> z = rng.standard_normal((100, 2)) @ rng.standard_normal((2, 500)) + rng.standard_normal((100, 500))
+        >>> z = rng.standard_normal((100, 2)) @ rng.standard_normal((2, 500))
+        >>> z += rng.standard_normal((100, 500))
         >>> sampler = LowRank().fit(z)  # 100 codes of 500 components
         >>> sampler.loadings_.shape, sampler.sample(3).shape
         ((500, 2), (3, 500))

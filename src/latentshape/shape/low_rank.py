@@ -1,4 +1,4 @@
-r"""A Gaussian for more components than codes: a few common factors, and a variance of its own for each component.
+r"""A Gaussian for more components than codes: a few factors, and a variance of each component's own.
 
 .. math::
     x = \mu + W e_1 + \Psi^{1/2} e_2, \quad W \in R^{d \times k}, \; \Psi = \mathrm{diag}(\psi), \qquad
@@ -13,20 +13,22 @@ are, and nothing of the size d x d is ever formed: with :math:`M = I + W^T \Psi^
 
 (Woodbury; the determinant lemma).
 
-**Start**: probabilistic principal components in closed form, :math:`W = V_k (\Lambda_k - \sigma^2)^{1/2}` with
-:math:`\sigma^2` the mean of the other eigenvalues, and :math:`\psi_j = S_{jj} - |W_j|^2`, so that every
-component has its own variance. **Then** EM of factor analysis, which needs the codes' covariance S only where it
-is multiplied by k vectors: with :math:`B = \Psi^{-1} W`, :math:`A = S B`, :math:`G = B^T A`,
+**Start**: probabilistic principal components in closed form,
+:math:`W = V_k (\Lambda_k - \sigma^2)^{1/2}` with :math:`\sigma^2` the mean of the other eigenvalues, and
+:math:`\psi_j = S_{jj} - |W_j|^2`, so that every component has its own variance. **Then** EM of factor
+analysis, which needs the codes' covariance S only where it is multiplied by k vectors: with
+:math:`B = \Psi^{-1} W`, :math:`A = S B`, :math:`G = B^T A`,
 
 .. math::
     W \leftarrow A (M + G)^{-1} M, \qquad \psi_j \leftarrow S_{jj} - (A (M + G)^{-1} A^T)_{jj},
 
 and its log-likelihood comes with it,
-:math:`-\tfrac12 (d \log 2 \pi + \log |\Sigma| + \sum_j S_{jj} / \psi_j - \mathrm{tr}\, M^{-1} G)`. An iteration costs
-O(n d k), or O(d² k) where there are more codes than components and these are few enough for a covariance.
+:math:`-\tfrac12 (d \log 2 \pi + \log |\Sigma| + \sum_j S_{jj} / \psi_j - \mathrm{tr}\, M^{-1} G)`. An
+iteration costs O(n d k), or O(d² k) where there are more codes than components and these are few enough
+for a covariance.
 
-**How many factors** is asked of a fifth of the codes, which takes no part: 0, 1, 2, 4, 8, ... until two numbers in a
-row do no better, then between those beside the best.
+**How many factors** is asked of a fifth of the codes, which takes no part: 0, 1, 2, 4, 8, ... until two
+numbers in a row do no better, then between those beside the best.
 
 References:
     Tipping & Bishop, 1999, https://doi.org/10.1111/1467-9868.00196;
@@ -98,6 +100,7 @@ class LowRankGaussian:
         max_iterations: int = 200,
         tolerance: float = 1e-6,
         seed: int = 0,
+        start: "LowRankGaussian | None" = None,
     ) -> "LowRankGaussian":
         """Fit codes (n, d), n >= 2.
 
@@ -108,6 +111,7 @@ class LowRankGaussian:
             max_iterations: Of EM; 0 leaves it at the closed form.
             tolerance: EM ends when an iteration gains less, in nats per code and component.
             seed: Which codes are held out for the choice.
+            start: A law from which EM sets out, with its rank, instead.
 
         Raises:
             InputError: The rank is out of range, or all codes are equal.
@@ -119,19 +123,19 @@ class LowRankGaussian:
         if rank is not None:
             rank = check_count(rank, name="rank", minimum=0, maximum=most)
         tried: dict[int, float] = {}
-        start: Parameters | None = None
-        if rank is None:
-            start, tried = _choose(z, most, check_seed(seed))
+        first: Parameters | None = (start.loadings, start.noise) if start is not None else None
+        if rank is None and first is None:
+            first, tried = _choose(z, most, check_seed(seed))
         spread = _spread(z)
         if not spread.variances.any():
             raise InputError(
                 f"A Gaussian needs codes that vary, got {n} equal codes; check the encoder."
             )
-        if start is None:
-            start = _closed_form(spread, _axes(spread, rank or 0), rank or 0)
+        if first is None:
+            first = _closed_form(spread, _axes(spread, rank or 0), rank or 0)
         # What four fifths of the codes had constant may vary in all: its own variance is taken anew.
-        start = start[0], _own(spread, np.square(start[0]).sum(axis=1))
-        found, score, iterations = _climb(spread, start, most_iterations, tolerance)
+        first = first[0], _own(spread, np.square(first[0]).sum(axis=1))
+        found, score, iterations = _climb(spread, first, most_iterations, tolerance)
         return cls(
             spread.mean, *found, score, iterations,
             np.array(sorted(tried), dtype=np.int64), np.array([tried[k] for k in sorted(tried)]),

@@ -122,6 +122,10 @@ class WideMoments:
         """
         return Moments.of(np.asarray(self.z[:, list(components)]))
 
+    def leading_axes(self, most: int) -> PCA:
+        """`principal_axes` of these codes."""
+        return principal_axes(self, most)
+
     def centred(self) -> Any:
         """The codes about their mean, in blocks of rows, in their own precision."""
         for block in _pieces(self.z):
@@ -142,8 +146,7 @@ def principal_axes(moments: WideMoments, most: int) -> PCA:
         most: How many axes; fewer where the codes span fewer.
 
     Returns:
-        A `PCA` of k <= `most` axes, shape (k, d); its `explained` is of the axes' own sum, and so is to be
-        taken of `WideMoments.total` instead.
+        A `PCA` of k <= `most` axes, shape (k, d).
 
     Example:
         >>> z = np.random.default_rng(0).standard_normal((50, 3)) @ np.diag([5.0, 2.0, 1.0])
@@ -153,14 +156,14 @@ def principal_axes(moments: WideMoments, most: int) -> PCA:
     """
     if moments.n <= _GRAM_CODES:
         values, axes = _by_products(moments, most)
-        return _signed(moments.mean, values, axes)
+        return _signed(moments, values, axes)
     rows = np.linspace(0, moments.n - 1, _GRAM_CODES).round().astype(np.intp)
     _, axes = _by_products(WideMoments.of(np.asarray(moments.z[rows])), most)
     for _ in range(_ROUNDS - 1):
         axes = linalg.qr(moments.times(axes.T), mode="economic")[0].T
     spread = moments.times(axes.T)
     values, turn = linalg.eigh(axes @ spread)
-    return _signed(moments.mean, values[::-1], turn[:, ::-1].T @ axes)
+    return _signed(moments, values[::-1], turn[:, ::-1].T @ axes)
 
 
 def participation(moments: WideMoments) -> float:
@@ -217,7 +220,8 @@ def _by_products(moments: WideMoments, most: int) -> tuple[np.ndarray, np.ndarra
     return values, (q * np.sign(np.diag(r))).T
 
 
-def _signed(mean: np.ndarray, values: np.ndarray, axes: np.ndarray) -> PCA:
+def _signed(moments: WideMoments, values: np.ndarray, axes: np.ndarray) -> PCA:
     """The sign of each axis as `PCA` has it."""
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
-    return PCA(mean, axes * np.sign(largest), np.maximum(values, 0.0))
+    axes = axes * np.sign(largest)
+    return PCA(moments.mean, axes, np.maximum(values, 0.0), moments.total)

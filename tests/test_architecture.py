@@ -20,7 +20,7 @@ RANK = {
     "attributes": 2, "conditional": 2, "training": 2, "codes": 2, "flows": 2, "neighbourhood": 2, "walks": 2,
     "decoding": 3, "innermost": 3,
     "evaluation": 4,
-    "innermost_plots": 5, "plots": 5, "sampling_plots": 5, "walk_plots": 5, "report": 5,
+    "innermost_plots": 5, "plots": 5, "position_plots": 5, "sampling_plots": 5, "walk_plots": 5, "report": 5,
     "photos": 5, "pipeline": 6,
     "adopting": 7, "experiments": 7, "explorer": 7,
     "cli": 8,

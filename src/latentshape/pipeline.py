@@ -8,6 +8,7 @@ it has been done. So the same command after an interruption goes on where it sto
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 import time
 from collections.abc import Callable, Collection
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
     from latentshape.models.base import Autoencoder
     from latentshape.samplers import Sampler
 
-__all__ = ["STAGES", "analyze_codes", "analyze_run", "came_true", "directions_of", "encode_run",
-           "evaluate_run", "fitted_where", "report_run", "run_all", "sample_run", "train_run",
-           "witness_of"]  # fmt: skip
+__all__ = ["STAGES", "TREATMENTS", "analyze_codes", "analyze_run", "came_true", "code_shape_of",
+           "directions_of", "encode_run", "evaluate_run", "fitted_where", "report_run", "run_all",
+           "sample_run", "train_run", "witness_of"]  # fmt: skip
 
 #: The stages of the main job, in order.
 STAGES = ("train", "encode", "analyze", "evaluate", "report")
+#: How codes are looked at: all components together; position by position; joint laws in leading coordinates
+#: beside a low-rank Gaussian; low-rank beyond 1,024 components, else flat.
+TREATMENTS = ("auto", "flat", "positions", "low-rank")
 #: The sampler of large enough classes where nothing was judged: of those that need no further package
 #: and no training, the one whose pictures of classes were nearest to the classes' reconstructions.
 WHERE_SAMPLER = "elliptical"
@@ -194,20 +198,39 @@ def precision_of(run: RunFolder) -> str:
 
 
 def analyze_codes(
-    z: np.ndarray, out: Path, held_out: np.ndarray | None = None, *, drop: bool = False
+    z: np.ndarray,
+    out: Path,
+    held_out: np.ndarray | None = None,
+    *,
+    drop: bool = False,
+    treatment: str = "auto",
+    code_shape: tuple[int, ...] | None = None,
 ) -> dict[str, Any]:
-    """``shape.json`` and the figures of any codes (n, d), without a model.
+    """``shape.json`` and the figures of any codes, (n, d) or (n, c, h, w), without a model.
 
     Args:
         z: Codes, an array or memory map.
         out: The folder to write into.
         held_out: Codes of other images.
         drop: Leave out rows with NaN or infinite values, and say how many, instead of refusing them.
+        treatment: From `TREATMENTS`. Of codes with a shape every treatment adds what they are position by
+            position.
+        code_shape: Of one code, where z is flattened; (c, h, w) makes positions of it.
+
+    Raises:
+        InputError: No such treatment, or one that these codes do not allow.
     """
     from latentshape import plots, shape
-    from latentshape._checks import check_codes, finite_rows
+    from latentshape._checks import check_choice, check_codes, finite_rows
     from latentshape.data.cache import NULLS, cache_folder
+    from latentshape.shape.measuring import plain
+    from latentshape.shape.measuring_wide import Reduction
+    from latentshape.shape.spatial import as_codes, measure_positions, one_position
+    from latentshape.shape.wide import WHOLE
 
+    kind = check_choice(treatment, name="treatment", choices=TREATMENTS)
+    z, own = as_codes(z)
+    code_shape = own or code_shape
     z = check_codes(z, finite=False)
     dropped = 0
     if drop:
@@ -216,12 +239,43 @@ def analyze_codes(
         if dropped:
             say(f"  note: {dropped:,} of {len(z):,} codes are not finite and left out")
             z = check_codes(np.asarray(z[finite]), finite=False)
+    spatial = code_shape is not None and len(code_shape) == 3 and code_shape[1] * code_shape[2] > 1
+    positions = None
+    if kind == "positions":
+        if not spatial or code_shape is None:
+            raise InputError(
+                "--treatment positions needs codes with a shape, (n, c, h, w), got "
+                f"{(len(z), *(code_shape or z.shape[1:]))}; pass such an array, or another treatment."
+            )
+        say(
+            f"  treatment: positions, one of the {code_shape[1] * code_shape[2]:,} of each code at random"
+        )
+        positions = measure_positions(z, code_shape)
+        z = one_position(z, code_shape)
+        held_out = None if held_out is None else one_position(held_out, code_shape, seed=1)
+    elif spatial and len(z) >= 10:
+        positions = measure_positions(z, code_shape)
+    reduction = None
+    if kind == "low-rank" or (kind == "auto" and z.shape[1] > WHOLE):
+        reduction = Reduction.of(z)
+        say(
+            f"  treatment: low-rank ({z.shape[1]:,} components): joint laws in {reduction.rank} leading "
+            f"coordinates, beside a Gaussian of {reduction.law.rank} factors"
+        )
     reads = 4 * len(z) + (2 * len(held_out) if held_out is not None else 0)
     with bar(reads, "measuring", unit="rows") as progress:
         record = shape.measure(
             z, held_out=held_out, progress=progress.update, folder=cache_folder() / NULLS,
-            stage=progress.set_description_str,
+            stage=progress.set_description_str, treatment=reduction or "flat",
         )  # fmt: skip
+    if kind == "positions" and code_shape is not None:
+        record["treatment"] = {
+            "kind": "positions", "d": math.prod(code_shape), "rank": z.shape[1],
+            "why": f"one position of each code, drawn at random: a law of {z.shape[1]} channels, blind to "
+            "everything that hangs together between positions (positions.ignored)",
+        }  # fmt: skip
+    if positions is not None:
+        record["positions"] = plain(positions)
     record["dropped"] = dropped
     if not record["pca"]["eigenvalues"][0] > 0:
         raise InputError(
@@ -229,19 +283,39 @@ def analyze_codes(
             "from; an encoder that gives one code for every image has collapsed."
         )
     write_json(out / "shape.json", record)
-    plots.shape_figures(record, z, out / "figures")
+    moments = reduction.moments if reduction is not None else None
+    plots.shape_figures(record, z, out / "figures", moments=moments)
+    if positions is not None:
+        from latentshape.position_plots import positions_figure
+
+        positions_figure(record["positions"], out / "figures" / "positions.png")
     return record
 
 
-def analyze_run(run: RunFolder) -> dict[str, Any]:
-    """Measure the training codes, beside a control; held-out codes against their own law."""
+def analyze_run(run: RunFolder, treatment: str = "auto") -> dict[str, Any]:
+    """Measure the training codes, beside a control; held-out codes against their own law.
+
+    Args:
+        run: With codes.
+        treatment: From `TREATMENTS`.
+    """
     from latentshape.codes import load_codes
 
     train, held_out = load_codes(run, "train"), load_codes(run, "validation")
     with run.stage("analyze"):
-        record = analyze_codes(train.z, run.path, held_out.z)
+        record = analyze_codes(
+            train.z, run.path, held_out.z, treatment=treatment, code_shape=code_shape_of(run)
+        )
         _picture_ends(run, train.z, record)
         return record
+
+
+def code_shape_of(run: RunFolder) -> tuple[int, ...] | None:
+    """The shape of one code of an adopted run before it was flattened; None where that is not known."""
+    if not run.adapter_path.exists():
+        return None
+    shape = read_record(run.adapter_path).get("code_shape")
+    return tuple(map(int, shape)) if shape else None
 
 
 def _picture_ends(run: RunFolder, z: np.ndarray, record: dict[str, Any], each: int = 8) -> None:
@@ -251,7 +325,12 @@ def _picture_ends(run: RunFolder, z: np.ndarray, record: dict[str, Any], each: i
     from latentshape.models import load_model
 
     directions = record["normality"]["least-gaussian"].get("directions")
-    if not directions or len(z) < 4 * each or not run.model_path.exists():
+    if (
+        not directions
+        or len(directions[0]) != z.shape[1]
+        or len(z) < 4 * each
+        or not run.model_path.exists()
+    ):
         return
     rows = []
     for direction in directions[:2]:
@@ -598,7 +677,7 @@ def walk_run(
     from latentshape.decoding import decode_pixels
     from latentshape.images import grid, save_png
     from latentshape.models import load_model
-    from latentshape.shape import Moments
+    from latentshape.shape.wide import moments_of
     from latentshape.walk_plots import walk_figure
     from latentshape.walks import make_walk
 
@@ -624,7 +703,7 @@ def walk_run(
         if kind != "morph":
             raise InputError(f"--option law goes with --kind morph, got {kind!r}; leave it out.")
         options["log_prob"] = fitted(run, str(options.pop("law"))).log_prob
-    moments = Moments.of(z)
+    moments = moments_of(z)
     walk = make_walk(kind, z, moments, **options)
     pixels = decode_pixels(model, walk.codes)
     for film in out.glob("walk.*"):  # of an earlier walk

@@ -24,11 +24,13 @@ from latentshape.shape import (
     Moments,
     confidence_ellipse,
     fit_gaussians,
+    mahalanobis_squared,
     number_distributions,
 )
 from latentshape.shape.control import GaussianControl
 from latentshape.shape.correlation import clustered_order
 from latentshape.shape.radius_histogram import radius_histogram
+from latentshape.shape.wide import WideMoments
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["battery", "close_up", "contours", "correlation_counts", "correlation_map", "coverage",
            "loss_curve", "mahalanobis_radius", "number_distribution", "overlaid_curves", "plane",
            "quantiles", "radius_and_cubes", "shadow", "shape_figures", "spectrum", "void_gaps"]  # fmt: skip
+
+AnyMoments = Moments | WideMoments
 
 CODES, CONTROL, LAW, ORIGIN, CENTRE = "#2b6cb0", "#dd8b2c", "#1a202c", "#c53030", "#1a202c"
 OTHER = "#718096"
@@ -170,9 +174,9 @@ def spectrum(ax: Axes, pca: dict[str, Any]) -> Axes:
 
 
 @styled
-def number_distribution(ax: Axes, z: np.ndarray, moments: Moments, j: int) -> Axes:
+def number_distribution(ax: Axes, z: np.ndarray, moments: AnyMoments, j: int) -> Axes:
     """Histogram of component j with its least-squares Gaussian and its half-width."""
-    column = Moments(moments.n, moments.mean[[j]], moments.cov[np.ix_([j], [j])])
+    column = moments.part([j])
     counted = number_distributions(np.array(z[:, [j]]), column)
     fit = fit_gaussians(counted, column)
     edges = counted.edges(0)
@@ -195,7 +199,7 @@ def number_distribution(ax: Axes, z: np.ndarray, moments: Moments, j: int) -> Ax
 def plane(
     ax: Axes,
     z: np.ndarray,
-    moments: Moments,
+    moments: AnyMoments,
     i: int,
     j: int,
     labels: tuple[str, str],
@@ -231,7 +235,7 @@ def plane(
     else:
         bins = int(np.clip(np.sqrt(len(x)) / 1.5, 40, 160))
         ax.hist2d(x, y, bins=bins, cmap="Blues", norm=LogNorm(vmin=0.5), rasterized=True)
-    within = _plane_of(moments, i, j)
+    within = moments.part([i, j])
     for sigma in (1, 2, 3):
         curve = confidence_ellipse(within, 0, 1, sigma)
         ax.plot(*curve.T, color=LAW, linewidth=0.9, linestyle="-" if sigma == 2 else "--",
@@ -251,11 +255,6 @@ def plane(
     _frame(ax, np.concatenate([lines, np.stack([x, y], axis=1)]))
     ax.set(xlabel=labels[0], ylabel=labels[1])
     return ax
-
-
-def _plane_of(moments: Moments, i: int, j: int) -> Moments:
-    """Moments of two components alone."""
-    return Moments(moments.n, moments.mean[[i, j]], moments.cov[np.ix_([i, j], [i, j])])
 
 
 def _frame(ax: Axes, points: np.ndarray) -> None:
@@ -474,7 +473,7 @@ def shadow(ax: Axes, x: np.ndarray, title: str) -> Axes:
 
 
 @styled
-def contours(ax: Axes, z: np.ndarray, moments: Moments, i: int, j: int) -> Axes:
+def contours(ax: Axes, z: np.ndarray, moments: AnyMoments, i: int, j: int) -> Axes:
     """Highest-density contours that hold as much as the 1, 2, 3 sigma ellipses, over these."""
     from latentshape.shape.density import density
 
@@ -483,7 +482,7 @@ def contours(ax: Axes, z: np.ndarray, moments: Moments, i: int, j: int) -> Axes:
     # The density of a Fourier transform ripples about zero where there are no codes: not drawn.
     steps = found.values.max() * np.append(0.004, np.linspace(0.03, 1, 24))
     ax.contourf(found.x, found.y, found.values.T, levels=steps, cmap="Blues")
-    within = _plane_of(moments, i, j)
+    within = moments.part([i, j])
     curves = [confidence_ellipse(within, 0, 1, sigma) for sigma in (1, 2, 3)]
     known = np.unique(levels[np.isfinite(levels)])
     if len(known):
@@ -580,7 +579,7 @@ def _chosen_pairs(record: dict[str, Any]) -> list[tuple[int, int]]:
 
 @styled
 def shape_figures(
-    record: dict[str, Any], z: np.ndarray, folder: Path, *, moments: Moments | None = None
+    record: dict[str, Any], z: np.ndarray, folder: Path, *, moments: AnyMoments | None = None
 ) -> list[Path]:
     """Every figure of ``shape.json``, written as PNG into ``folder``.
 
@@ -590,7 +589,10 @@ def shape_figures(
         folder: Made if it is not there.
         moments: Of these codes, if they are known already: saves a read of all codes.
     """
-    moments = moments or Moments.of(z)
+    treatment = record.get("treatment")
+    if treatment is not None and treatment["kind"] != "low-rank":
+        treatment = None  # whatever was chosen to be measured was measured whole
+    moments = moments or (WideMoments.of(z) if treatment else Moments.of(z))
     d = record["d"]
     written = []
 
@@ -614,7 +616,9 @@ def shape_figures(
 
     made, axes = figure(1, 2, height=3.3)
     radius_and_cubes(axes[0, 0], z, record["radius"]["best_cube_b"])
-    if record["mahalanobis"]["mean"] is not None:
+    if treatment and record["mahalanobis"]["mean"] is not None:
+        _radius_in_leading(axes[0, 1], z, moments, treatment["rank"])
+    elif record["mahalanobis"]["mean"] is not None:
         mahalanobis_radius(axes[0, 1], z, moments, record["centre"]["offset_sigma"])
     else:
         axes[0, 1].set_axis_off()
@@ -646,7 +650,8 @@ def shape_figures(
         keep("coverage", made)
     if d >= 2:
         made, axes = figure(1, 2, height=3.2)
-        correlation_map(axes[0, 0], moments.correlation())
+        among = moments.part(treatment["pairs_among"]) if treatment else moments
+        correlation_map(axes[0, 0], among.correlation())
         dominant = [j for j, column in enumerate(record["components"]) if column["dominant"]]
         overlaid_curves(axes[0, 1], record, dominant)
         keep("correlation-map", made)
@@ -655,13 +660,23 @@ def shape_figures(
     return written
 
 
+def _radius_in_leading(ax: Axes, z: np.ndarray, moments: AnyMoments, k: int) -> None:
+    """The radius law in the k leading principal coordinates, where it is exact."""
+    pca = PCA.of(moments) if isinstance(moments, Moments) else moments.leading_axes(k)
+    y = pca.transform(z, k)
+    origin = pca.transform(np.zeros((1, moments.d)), k)
+    own = Moments.of(y)
+    mahalanobis_radius(ax, y, own, float(np.sqrt(mahalanobis_squared(origin, own))[0]))
+    ax.set_xlabel(f"Mahalanobis radius in {k} leading coordinates")
+
+
 def _notable_planes(record: dict[str, Any]) -> list[tuple[int, int]]:
     """At most six planes of components: those whose contours were measured."""
     measured = record.get("planes", {}).get("contours", [])
     return [(p["i"], p["j"]) for p in measured if p["plane"] == "components"][:6]
 
 
-def _scattered(record: dict[str, Any], z: np.ndarray, moments: Moments) -> Figure:
+def _scattered(record: dict[str, Any], z: np.ndarray, moments: AnyMoments) -> Figure:
     """The notable planes with single codes, the first of them marked, and points of the best cube."""
     planes = _notable_planes(record) or _chosen_pairs(record)
     columns = min(3, len(planes))
@@ -680,9 +695,11 @@ def _scattered(record: dict[str, Any], z: np.ndarray, moments: Moments) -> Figur
     return made
 
 
-def _close_ups(record: dict[str, Any], z: np.ndarray, moments: Moments, i: int, j: int) -> Figure:
+def _close_ups(
+    record: dict[str, Any], z: np.ndarray, moments: AnyMoments, i: int, j: int
+) -> Figure:
     """Codes and control, single points, in a small rectangle at the centre and one at the origin."""
-    within = _plane_of(moments, i, j)
+    within = moments.part([i, j])
     half = CLOSE_SIGMA * np.where(within.constant, 1.0, within.std)
     # A Gaussian's shadow on a plane is the Gaussian of that plane: no need to draw all components.
     drawn = GaussianControl(within, moments.n, seed=record["seed"])
@@ -704,7 +721,7 @@ def _close_ups(record: dict[str, Any], z: np.ndarray, moments: Moments, i: int, 
 
 
 def _deep_figures(
-    record: dict[str, Any], z: np.ndarray, moments: Moments, keep: Callable[[str, Figure], None]
+    record: dict[str, Any], z: np.ndarray, moments: AnyMoments, keep: Callable[[str, Figure], None]
 ) -> None:
     """Figures of the parts that `shape.studying` adds."""
     planes = _notable_planes(record)

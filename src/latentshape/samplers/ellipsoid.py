@@ -84,7 +84,9 @@ class Ellipsoid(Sampler):
         uniform = check_choice(self.law, name="law", choices=("gaussian", "uniform")) == "uniform"
         radius = None if self.radius is None else check_positive(self.radius, name="radius")
         level = _check_level(self.level)
-        self._need_covariance(*z.shape, "use the sampler 'gaussian' with shrinkage or fewer components")
+        self._need_covariance(
+            *z.shape, "use the sampler 'gaussian' with shrinkage or fewer components"
+        )
         moments = Moments.of(z)
         self.factor_ = self._factor(moments)
         self.triangular_ = is_triangular(self.factor_)

@@ -69,7 +69,9 @@ class Elliptical(Sampler):
     triangular_: bool
 
     def _fit(self, z: np.ndarray) -> None:
-        self._need_covariance(*z.shape, "use the sampler 'gaussian' with shrinkage or fewer components")
+        self._need_covariance(
+            *z.shape, "use the sampler 'gaussian' with shrinkage or fewer components"
+        )
         moments = Moments.of(z)
         self.factor_ = moments.factor()
         rank = self.factor_.shape[1]

@@ -95,7 +95,8 @@ class _GaussianLaw(Sampler):
 
 
 _FULL_CURE = (
-    "use the sampler 'gaussian' with shrinkage=0.1, or with components=..., or the sampler 'diagonal'"
+    "use the sampler 'gaussian' with shrinkage=0.1, or with components=..., "
+    "or the sampler 'diagonal'"
 )
 
 

@@ -146,7 +146,9 @@ class Mixture(Sampler):
         wanted = self.components
         if wanted is not None:
             wanted = check_count(wanted, name="components")
-        self._need_covariance(*z.shape, "use the sampler 'gaussian' with shrinkage or fewer components")
+        self._need_covariance(
+            *z.shape, "use the sampler 'gaussian' with shrinkage or fewer components"
+        )
         moments = Moments.of(z)
         ridge = share * float(np.diag(moments.cov).mean())
         self._check_enough(moments, wanted or 1, ridge)

@@ -145,7 +145,9 @@ class PairwiseEllipse(Sampler):
         f = check_positive(self.fact, name="fact") * check_positive(self.sigma, name="sigma")
         self._need_size(z.shape[1])
         if self.components is None and self.coordinates == "pca":
-            self._need_covariance(*z.shape, f"use components={min(z.shape[1], len(z) - 1)} or fewer")
+            self._need_covariance(
+                *z.shape, f"use components={min(z.shape[1], len(z) - 1)} or fewer"
+            )
         everything = Moments.of(z)
         within = np.inf
         if self.fit_within is not None:

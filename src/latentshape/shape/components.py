@@ -126,7 +126,9 @@ class GaussianFits:
         return self.amplitude[j] * np.exp(-0.5 * ((x - self.mean[j]) / self.std[j]) ** 2)
 
 
-def number_distributions(z: Any, moments: Moments | WideMoments | None = None) -> NumberDistributions:
+def number_distributions(
+    z: Any, moments: Moments | WideMoments | None = None
+) -> NumberDistributions:
     """Count the number distribution of every component of codes (n, d).
 
     Example:

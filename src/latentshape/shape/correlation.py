@@ -183,7 +183,9 @@ class TiledCorrelation:
                     i, j = np.unravel_index(top, r.shape)
                     found = np.column_stack([i + a, j + b, r[i, j]])
                     both = np.concatenate([strongest, found])
-                    strongest = both[np.lexsort((both[:, 1], both[:, 0], -np.abs(both[:, 2])))][:limit]
+                    strongest = both[np.lexsort((both[:, 1], both[:, 0], -np.abs(both[:, 2])))][
+                        :limit
+                    ]
         return cls(
             n,
             {f"{level:g}": count for level, count in counts.items()},

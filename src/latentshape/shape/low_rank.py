@@ -185,7 +185,9 @@ class LowRankGaussian:
     def log_det(self) -> float:
         """Logarithm of the determinant of the covariance, by the determinant lemma."""
         self._need_volume()
-        return float(np.linalg.slogdet(_inner(self.loadings, self.noise))[1] + np.log(self.noise).sum())
+        return float(
+            np.linalg.slogdet(_inner(self.loadings, self.noise))[1] + np.log(self.noise).sum()
+        )
 
     def sample(self, n: int, seed: Any = 0) -> np.ndarray:
         """Draw n codes, float32, shape (n, d); for controls (the sampler `low-rank` draws by streams)."""
@@ -316,7 +318,9 @@ def _climb(
         return now, score, 0
     while iterations < most:
         gained, beyond = _step(spread, after)
-        if not gained > score:  # rounding, or a component at its least share: no further up from here
+        if (
+            not gained > score
+        ):  # rounding, or a component at its least share: no further up from here
             break
         iterations += 1
         now, after, before, score = after, beyond, score, gained
@@ -331,7 +335,9 @@ def _choose(z: np.ndarray, most: int, seed: int) -> tuple[Parameters | None, dic
     What was found on four fifths of the codes is near what EM finds on all, and a better start than the
     closed form.
     """
-    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, 13)))).permutation(len(z))
+    order = np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, 13)))).permutation(
+        len(z)
+    )
     held = np.zeros(len(z), dtype=bool)
     held[order[: max(2, round(_HELD_OUT * len(z)))]] = True
     if len(z) < _FEWEST or most < 1:

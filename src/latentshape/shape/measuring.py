@@ -6,7 +6,7 @@ verdict. The record is plain Python numbers; what is undefined is None, with a s
 it.
 """
 
-__all__ = ["measure"]
+__all__ = ["measure", "plain"]
 
 import math
 import os
@@ -112,7 +112,7 @@ def measure(
         )  # fmt: skip
         if deep:
             record["verdict"] = verdict(record)
-        return _plain(record)
+        return plain(record)
 
 
 def _reduction(z: Any, treatment: str | Reduction, seed: int) -> Reduction | None:
@@ -171,7 +171,7 @@ def _measure(
             workers=workers or min(os.cpu_count() or 1, 4), stage=stage or (lambda name: None),
         )  # fmt: skip
         record["verdict"] = verdict(record)
-    return _plain(record)
+    return plain(record)
 
 
 @dataclass
@@ -376,14 +376,14 @@ def _law(law: MahalanobisLaw) -> Record:
     return {"law": law.name, "mean": law.mean, "variance": law.variance}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn a record into what JSON can hold: no arrays, no NumPy scalars, no NaN or infinity."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

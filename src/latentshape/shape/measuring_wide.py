@@ -11,7 +11,7 @@ by one, and where there are fewer codes than components no test of their joint l
   the **k leading principal coordinates** of the codes. For normal codes of any covariance these have,
   whitened, the very law of the whitened coordinates of k-dimensional normal codes (`wide`), so that every
   test keeps its level. k is the number of factors under which held-out codes are likeliest (`low_rank`),
-  at least 8, at most 256 and a tenth of the codes;
+  at least 8, at most 128 and a tenth of the codes;
 * the whole law: the `LowRankGaussian`, from which the control is drawn, and under which the radii of
   held-out codes and of the origin are given.
 
@@ -45,11 +45,11 @@ from latentshape.shape.pca import PCA
 from latentshape.shape.radius import EuclideanRadii
 from latentshape.shape.streaming import Progress, stream
 from latentshape.shape.studying import planes_of
-from latentshape.shape.wide import WideMoments, participation, principal_axes
+from latentshape.shape.wide import WideMoments, participation
 
 Record = dict[str, Any]
 
-COORDINATES, LEAST_COORDINATES = 256, 8
+COORDINATES, LEAST_COORDINATES = 128, 8
 """Leading coordinates at most, and at least."""
 
 CODES_PER_COORDINATE = 10
@@ -84,7 +84,7 @@ class Reduction:
         law = LowRankGaussian.of(z, seed=seed)
         most = max(2, min(COORDINATES, moments.n // CODES_PER_COORDINATE))
         k = max(2, min(most, max(LEAST_COORDINATES, law.rank)))
-        return cls(moments, law, principal_axes(moments, k))
+        return cls(moments, law, moments.leading_axes(k))
 
     @property
     def rank(self) -> int:
@@ -212,8 +212,9 @@ def _treatment(reduction: Reduction, chosen: np.ndarray, control_n: int, correla
         "correlated_codes": correlated,
         "pairs_among": chosen.tolist(),
         "why": (
-            f"{moments.n:,} codes of {moments.d:,} components: a covariance of all is not formed. One "
-            f"component at a time: all {moments.d:,}. Correlations: all pairs, on {correlated:,} codes. Ellipses, "
+            f"{moments.n:,} codes of {moments.d:,} components: a covariance of all is not formed. "
+            f"One component at a time: all {moments.d:,}. Correlations: all pairs, on {correlated:,} codes. "
+            "Ellipses, "
             f"contours and kurtosis: the pairs among {len(chosen)} components. Mahalanobis radii, joint law, "
             f"tests and regions: in the {k} leading principal coordinates, which hold {share:.1%} of the "
             f"variance. Controls: draws of a Gaussian of {reduction.law.rank} factors and a variance of each "
@@ -337,7 +338,9 @@ def _deep(reduction: Reduction, inner: Record, pairs: Record) -> Record:
         planes["contours"] += [
             row for row in inner["planes"].get("contours", []) if row["plane"] == "pca"
         ]
-    origin = {k: v for k, v in inner["origin"].items() if k in ("n", "nearer", "control_nearer", "why")}
+    origin = {
+        k: v for k, v in inner["origin"].items() if k in ("n", "nearer", "control_nearer", "why")
+    }
     normality = inner["normality"]
     least = normality["least-gaussian"]
     if least.get("directions"):

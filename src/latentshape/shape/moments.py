@@ -269,7 +269,9 @@ def normal_errors(n: int) -> tuple[float, float]:
     return float(np.sqrt(max(skewness, 0.0))), float(np.sqrt(max(kurtosis, 0.0)))
 
 
-def adder_of_powers(moments: "Moments | WideMoments", compiled: bool | None = None) -> Callable[..., None]:
+def adder_of_powers(
+    moments: "Moments | WideMoments", compiled: bool | None = None
+) -> Callable[..., None]:
     """What adds the first four powers of (x - location) scale to sums (4, d): see `loops.sum_powers`."""
     loops = compiled_loops(compiled, worth=moments.n * moments.d >= _COMPILE_FROM)
     return _sum_powers if loops is None else loops.sum_powers

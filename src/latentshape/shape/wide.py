@@ -25,7 +25,7 @@ References:
 
 __all__ = ["WHOLE", "WideMoments", "moments_of", "participation", "principal_axes"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,8 @@ class WideMoments:
     mean: np.ndarray
     variances: np.ndarray
     z: np.ndarray
+    _found: list[PCA] = field(default_factory=list, repr=False)
+    _asked: list[int] = field(default_factory=list, repr=False)
 
     @classmethod
     def of(cls, z: Any, *, progress: Progress | None = None) -> "WideMoments":
@@ -123,8 +125,12 @@ class WideMoments:
         return Moments.of(np.asarray(self.z[:, list(components)]))
 
     def leading_axes(self, most: int) -> PCA:
-        """`principal_axes` of these codes."""
-        return principal_axes(self, most)
+        """`principal_axes` of these codes; found once for the most that were asked for."""
+        if not self._found or (self._asked[0] < most):
+            self._found[:] = [principal_axes(self, most)]
+            self._asked[:] = [most]
+        pca = self._found[0]
+        return PCA(pca.mean, pca.axes[:most], pca.eigenvalues[:most], pca.total)
 
     def centred(self) -> Any:
         """The codes about their mean, in blocks of rows, in their own precision."""

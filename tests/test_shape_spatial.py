@@ -82,9 +82,9 @@ def test_laws_that_see_more_are_likelier(found):
 def test_codes_without_positions_are_refused():
     with pytest.raises(InputError, match=r"positions need|Positions need"):
         measure_positions(np.zeros((20, 12)))
-    for shape in ((12,), (4, 3), (2, 2, 3, 1)):
+    for wrong in ((12,), (4, 3), (2, 2, 3, 1)):
         with pytest.raises(InputError, match=r"maps \(c, h, w\)"):
-            measure_positions(np.zeros((20, 12)), shape)
+            measure_positions(np.zeros((20, 12)), wrong)
     with pytest.raises(InputError, match="have 8 components, got 12"):
         measure_positions(np.zeros((20, 12)), (2, 2, 2))
 

@@ -6,7 +6,7 @@ says so. Peers too slow for the whole are timed on a part and extrapolated, mark
 are passed over.
 
     python benchmarks/samplers.py [--d 50,105,256] [--n 20000] [--draws 100000] [--rounds 3]
-                                  [--only pairwise,gaussian,ellipsoid,intervals,em,mixture,neighbours,laws]
+                                  [--only pairwise,gaussian,ellipsoid,intervals,em,mixture,low-rank,...]
 
 The literal procedure is what the experiments describe, in Python, one vector at a time: all pairs of
 components in random order, the second of each drawn within what the first leaves. EM is one iteration on
@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy import stats
+from sklearn.decomposition import FactorAnalysis
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
@@ -204,6 +205,28 @@ def mixture(case: Case) -> Iterator[Way]:
     yield Way(OURS, lambda: _done(sampler.sample(case.draws, workers=1)))
     yield Way(f"{OURS} ({CORES} workers)", lambda: _done(sampler.sample(case.draws, workers=CORES)))
     yield Way("scikit-learn", lambda: _done(theirs.sample(case.draws)), 2.8)
+
+
+@operation("low-rank", "a Gaussian of 16 factors fitted to 1,000 codes of 4,096 components")
+def low_rank(case: Case) -> Iterator[Way]:
+    # Wide codes of its own, whatever --d is: this law is for more components than codes.
+    rng = np.random.default_rng(0)
+    loadings = rng.standard_normal((16, 4096), dtype=np.float32)
+    z = rng.standard_normal((1000, 16), dtype=np.float32) @ loadings
+    z += rng.standard_normal(z.shape, dtype=np.float32) * rng.uniform(0.5, 1.5, 4096).astype(
+        np.float32
+    )
+    theirs = FactorAnalysis(16, tol=1e-2, random_state=0)
+
+    def ours() -> np.ndarray:
+        return np.array([make_sampler("low-rank", rank=16).fit(z).score(z)])
+
+    def sklearn() -> np.ndarray:
+        return np.array([theirs.fit(z).score(z)])
+
+    yield Way(f"{OURS} (rank 16)", ours)
+    yield Way(f"{OURS} (rank chosen)", lambda: _done(make_sampler("low-rank").fit(z)))
+    yield Way("scikit-learn FactorAnalysis (randomized)", sklearn, 1)
 
 
 @operation("neighbours", "5 nearest training codes of 1,000 drawn ones")

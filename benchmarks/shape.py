@@ -16,6 +16,11 @@ in processes of their own, and their memory is the growth of the anonymous resid
     python benchmarks/shape.py [--n 170000] [--d 256] [--rounds 3] [--only correlation,pca,...]
     python benchmarks/shape.py --memory [--n 2000000] [--d 256] [--only moments,deep,...]
     python benchmarks/shape.py --alarms [--sets 200] [--only 2,16,256]
+    python benchmarks/shape.py --wide [--n 3000] [--only low-rank,positions,quick,deep,explorer]
+
+``--wide`` takes codes with a shape, 4 x 32 x 32 and 4 x 64 x 64, smooth maps with noise; each part in a
+process of its own, with one thread. No peer measures such codes; a peer of the law is in
+benchmarks/samplers.py.
 
 Goals: a ratio beside each peer (its time over ours); for our times at 170,000 x 256, those of two cores
 with 110 GFLOP/s (float32) each. 120 s and 100 MiB for the whole. At most 7 alarms in 200 Gaussian sets.
@@ -47,6 +52,8 @@ from sklearn.neighbors import NearestNeighbors
 from threadpoolctl import threadpool_limits
 
 from latentshape._checks import row_blocks
+from latentshape.explorer.session import Session
+from latentshape.samplers import make_sampler
 from latentshape.shape.battery import LEVEL, false_alarms
 from latentshape.shape.bhep import BHEPFeatures, bhep, henze_zirkler_beta
 from latentshape.shape.compiled import compiled_loops
@@ -61,6 +68,7 @@ from latentshape.shape.pca import PCA
 from latentshape.shape.radius import MahalanobisRadii, mahalanobis_squared
 from latentshape.shape.screening import ChosenCoverage, screen_pairs
 from latentshape.shape.sliced import SlicedHistograms, directions, sliced_tests
+from latentshape.shape.spatial import as_codes, measure_positions
 from latentshape.shape.streaming import stream
 from latentshape.shape.voids import nearest_neighbours
 from latentshape.shape.whitening import Whitening
@@ -585,6 +593,68 @@ def memory(path: Path, parts: list[str]) -> None:
         )
 
 
+# Codes with a shape
+
+WIDE_SHAPES = ((4, 32, 32), (4, 64, 64))
+
+
+def maps(path: Path, n: int, shape: tuple[int, ...], noise: float = 0.3) -> Path:
+    """Write n smooth random maps with a little noise, float32: amplitudes fall as 1 / frequency."""
+    rng = np.random.default_rng(0)
+    height, width = shape[1:]
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
+    z = np.lib.format.open_memmap(path, "w+", np.float32, (n, *shape))
+    for start in range(0, n, 256):
+        some = z[start : start + 256]
+        white = np.fft.fft2(rng.standard_normal(some.shape))
+        smooth = np.fft.ifft2(white / (frequency + 1 / height)).real
+        some[:] = 0.5 + smooth / smooth.std() + noise * rng.standard_normal(some.shape)
+    z.flush()
+    return path
+
+
+def explore(z: np.ndarray) -> None:
+    """Open the explorer on codes, and answer what its page asks first."""
+    session = Session({"codes": z}, "wide")
+    session.warm()
+    session.plane("pca:0", "component:7")
+
+
+WIDE: dict[str, tuple[str, Callable[[np.ndarray], Any]]] = {
+    "low-rank": ("sampler low-rank: fit", lambda z: make_sampler("low-rank").fit(flat(z))),
+    "positions": ("measure_positions", measure_positions),
+    "quick": ("measure(deep=False)", lambda z: measure(flat(z), deep=False)),
+    "deep": ("measure(deep=True)", lambda z: measure(flat(z), workers=1)),
+    "explorer": ("explorer: opened, two planes", lambda z: explore(flat(z))),
+}
+
+
+def flat(z: np.ndarray) -> np.ndarray:
+    return as_codes(z)[0]
+
+
+def wide_child(part: str, path: Path) -> None:
+    z = np.load(path, mmap_mode="r")
+    with threadpool_limits(1), ResidentGrowth() as memory:
+        began, busy = time.perf_counter(), time.process_time()
+        WIDE[part][1](z)
+        took, worked = time.perf_counter() - began, time.process_time() - busy
+        print(json.dumps({"seconds": took, "busy": worked, "mib": memory.lap()}))
+
+
+def wide(n: int, parts: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for shape in WIDE_SHAPES:
+            path = maps(Path(folder) / "z.npy", n, shape)
+            d = int(np.prod(shape))
+            print(f"\n{n:,} codes of {' x '.join(map(str, shape))} = {d:,} components")
+            print(f"  {'':<42}{'time':>13}{'processor':>13}{'resident':>13}")
+            for part in parts:
+                found = in_a_process(f"wide-{part}", path)
+                print(f"  {WIDE[part][0]:<42}{clock(found['seconds']):>13}{clock(found['busy']):>13}"
+                      f"{mebibytes(found['mib']):>13}", flush=True)  # fmt: skip
+
+
 # Planted truth
 
 
@@ -622,13 +692,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", help="names, separated by commas")
     parser.add_argument("--memory", action="store_true", help="memory of the streaming parts")
+    parser.add_argument(
+        "--wide", action="store_true", help="codes with a shape, of many components"
+    )
     parser.add_argument("--alarms", action="store_true", help="false alarms of the battery")
     parser.add_argument("--sets", type=int, default=200, help="Gaussian sets for --alarms")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--codes", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        child(given.child, given.codes)
+        if given.child.startswith("wide-"):
+            wide_child(given.child.removeprefix("wide-"), given.codes)
+        else:
+            child(given.child, given.codes)
+        return
+    if given.wide:
+        wide(given.n or 3000, chosen(given.only, list(WIDE), list(WIDE)))
         return
     if given.alarms:
         dimensions = ["2", "16", "256"]

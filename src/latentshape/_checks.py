@@ -34,21 +34,27 @@ LARGEST = 1e30
 BLOCK_ROWS = 4096
 """Rows read at a time: a block of 256-dimensional float32 codes is 4 MiB and stays in cache."""
 
+_BLOCK_NUMBERS = 2**24
+"""Numbers in a block at most: codes of more than 4,096 components are read in fewer rows."""
+
 _MAX_SEED = 2**64 - 1
 
 
-def row_blocks(z: np.ndarray, rows: int = BLOCK_ROWS) -> Iterator[np.ndarray]:
+def row_blocks(z: np.ndarray, rows: int | None = None) -> Iterator[np.ndarray]:
     """Yield consecutive blocks of rows of `z` as contiguous float32 or float64 arrays.
 
     Args:
         z: Codes, shape (n, d), any real dtype, memory maps included.
-        rows: Rows per block; the last block may be shorter.
+        rows: Rows per block; the last block may be shorter. None: `BLOCK_ROWS`, or as many as 2^24
+            numbers are.
 
     Example:
         >>> [len(block) for block in row_blocks(np.zeros((5, 2)), rows=2)]
         [2, 2, 1]
     """
     dtype = _working_dtype(z.dtype)
+    if rows is None:
+        rows = min(BLOCK_ROWS, max(1, _BLOCK_NUMBERS // max(z.shape[1], 1)))
     for start in range(0, len(z), rows):
         yield np.ascontiguousarray(z[start : start + rows], dtype=dtype)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -16,17 +17,29 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 
 from latentshape import shape
-from latentshape._checks import check_codes, finite_rows
+from latentshape._checks import check_choice, check_codes, finite_rows
 from latentshape.data.cache import NULLS, cache_folder
 from latentshape.errors import InputError
 from latentshape.files import write_json
 from latentshape.progress import bar, say
+from latentshape.shape.measuring import plain
+from latentshape.shape.measuring_wide import Reduction
+from latentshape.shape.spatial import as_codes, measure_positions, one_position
+from latentshape.shape.wide import WHOLE, WideMoments
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Analysis", "analyze"]
+__all__ = ["TREATMENTS", "Analysis", "analyze"]
 
+AnyMoments = shape.Moments | WideMoments
+
+TREATMENTS = ("auto", "flat", "positions", "low-rank")
+"""How codes are looked at: all components together; one position of each code; joint laws in leading
+coordinates beside a low-rank Gaussian; ``auto``: low-rank beyond 1,024 components, else flat."""
+
+#: Codes from which on positions are measured without being asked for.
+FEWEST = 10
 #: Figures that a notebook shows; all others are asked for by name.
 SHOWN = ("radius", "planes")
 
@@ -37,17 +50,20 @@ class Analysis(Mapping[str, Any]):
 
     Attributes:
         record: The record, plain Python, ready for JSON.
-        z: The codes that it is of, (n, d).
+        z: The codes that it is of, (n, d): flattened, or one position of each, as they were measured.
         moments: Their mean and covariance.
     """
 
-    def __init__(self, record: dict[str, Any], z: np.ndarray) -> None:
+    def __init__(
+        self, record: dict[str, Any], z: np.ndarray, moments: AnyMoments | None = None
+    ) -> None:
         self.record, self.z = record, z
+        self._moments = moments
 
     @functools.cached_property
-    def moments(self) -> shape.Moments:
-        """Mean and covariance of the codes."""
-        return shape.Moments.of(self.z)
+    def moments(self) -> AnyMoments:
+        """Mean and covariance of the codes; where it was never formed, what stands in its place."""
+        return self._moments if self._moments is not None else shape.Moments.of(self.z)
 
     def __getitem__(self, key: str) -> Any:
         return self.record[key]
@@ -162,23 +178,29 @@ def analyze(
     seed: int = 0,
     deep: bool = True,
     drop: bool = False,
+    treatment: str = "auto",
+    code_shape: tuple[int, ...] | None = None,
 ) -> Analysis:
     """Measure the shape of any codes, each number beside a control.
 
     Args:
-        z: Codes (n, d), one per row: an array, a memory map, a data frame of numbers, a tensor.
+        z: Codes (n, d), one per row, or with a shape, (n, c, h, w): an array, a memory map, a data frame of
+            numbers, a tensor.
         held_out: Codes of other images, (m, d), to be compared with the law of new codes.
         seed: Of the control's draw.
         deep: Also ask what takes longer: planes, origin, voids, joint law, tests of normality, regions,
             and the verdict. A minute at 170,000 codes of 256 components.
         drop: Leave out rows with NaN or infinite values, and say how many, instead of refusing them.
+        treatment: From `TREATMENTS`. Of codes with a shape every treatment adds what they are position by
+            position.
+        code_shape: Of one code, where z is flattened; (c, h, w) makes positions of it.
 
     Returns:
         A mapping with the keys of ``shape.json``, which shows itself in a notebook, draws its figures
             (``.figure("radius")``) and writes itself (``.save(folder)``).
 
     Raises:
-        InputError: These are no codes, or all are equal.
+        InputError: These are no codes, all are equal, or the treatment does not fit them.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -187,6 +209,9 @@ def analyze(
         >>> found["n"], found["mahalanobis"]["variance_ratio"] > 3, sorted(found)[:3]
         (3000, True, ['centre', 'component_summary', 'components'])
     """
+    check_choice(treatment, name="treatment", choices=TREATMENTS)
+    z, own = as_codes(z)
+    code_shape = own or code_shape
     z, dropped = check_codes(z, finite=False), 0
     if drop:
         finite = finite_rows(z)
@@ -195,17 +220,60 @@ def analyze(
             say(f"  note: {dropped:,} of {len(z):,} codes are not finite and left out")
             z = check_codes(np.asarray(z[finite]), finite=False)
     if held_out is not None:
-        held_out = check_codes(held_out, name="held_out", latent_dim=z.shape[1])
+        held_out = check_codes(as_codes(held_out)[0], name="held_out", latent_dim=z.shape[1])
+    positions = _positions(z, code_shape, needed=treatment == "positions")
+    if treatment == "positions":
+        assert code_shape is not None
+        say(f"  treatment: positions, one of the {_count(code_shape):,} of each code at random")
+        z = one_position(z, code_shape)
+        held_out = None if held_out is None else one_position(held_out, code_shape, seed=1)
+    reduction = None
+    if treatment == "low-rank" or (treatment == "auto" and z.shape[1] > WHOLE):
+        reduction = Reduction.of(z)
+        say(
+            f"  treatment: low-rank ({z.shape[1]:,} components): joint laws in {reduction.rank} leading "
+            f"coordinates, beside a Gaussian of {reduction.law.rank} factors"
+        )
     reads = 4 * len(z) + (2 * len(held_out) if held_out is not None else 0)
     with bar(reads, "measuring", unit="rows") as progress:
         record = shape.measure(
             z, seed=seed, held_out=held_out, deep=deep, progress=progress.update,
             folder=cache_folder() / NULLS, stage=progress.set_description_str,
+            treatment=reduction or "flat",
         )  # fmt: skip
+    if treatment == "positions":
+        assert code_shape is not None
+        record["treatment"] = {
+            "kind": "positions", "d": math.prod(code_shape), "rank": z.shape[1],
+            "why": f"one position of each code, drawn at random: a law of {z.shape[1]} channels, blind to "
+            "everything that hangs together between positions (positions.ignored)",
+        }  # fmt: skip
+    if positions is not None:
+        record["positions"] = positions
     record["dropped"] = dropped
     if not record["pca"]["eigenvalues"][0] > 0:
         raise InputError(
             f"All {len(z)} codes are equal: there is no shape to measure. Check what they were saved "
             "from; an encoder that gives one code for every image has collapsed."
         )
-    return Analysis(record, z)
+    return Analysis(record, z, reduction.moments if reduction is not None else None)
+
+
+def _count(code_shape: tuple[int, ...]) -> int:
+    """Positions of a code of shape (c, h, w); 1 of any other."""
+    return code_shape[1] * code_shape[2] if len(code_shape) == 3 else 1
+
+
+def _positions(
+    z: np.ndarray, code_shape: tuple[int, ...] | None, *, needed: bool
+) -> dict[str, Any] | None:
+    """What codes with a shape are position by position; None where they have none, or are too few."""
+    spatial = code_shape is not None and _count(code_shape) > 1
+    if needed and not spatial:
+        raise InputError(
+            "The treatment 'positions' needs codes with a shape, (n, c, h, w), got "
+            f"{(len(z), *(code_shape or z.shape[1:]))}; pass such an array, or another treatment."
+        )
+    if not spatial or code_shape is None or (len(z) < FEWEST and not needed):
+        return None
+    return plain(measure_positions(z, code_shape))

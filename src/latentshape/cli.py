@@ -129,7 +129,18 @@ def _parser() -> _Parser:
     sub = verb("encode", "the codes of every split")
     sub.add_argument("--data", metavar="SPEC", help="other images than the run's own")
     sub = verb("analyze", "measure the codes: shape.json and figures", run=False)
-    sub.add_argument("codes", metavar="RUN|codes.npy", type=Path, help="a run, or any (n, d) array")
+    sub.add_argument(
+        "codes",
+        metavar="RUN|codes.npy",
+        type=Path,
+        help="a run, or any (n, d) or (n, c, h, w) array",
+    )
+    sub.add_argument(
+        "--treatment", default="auto", metavar="auto|flat|positions|low-rank",
+        help="how codes are looked at: all components together (flat), one position of each (positions), "
+        "joint laws in leading coordinates beside a low-rank Gaussian (low-rank) [auto: low-rank beyond "
+        "1,024 components, else flat]",
+    )  # fmt: skip
     sub.add_argument("--out", type=Path, help="where to write, for an array [beside it]")
     sub.add_argument(
         "--drop",
@@ -432,7 +443,7 @@ def _analyze(given: argparse.Namespace) -> None:
                 "--drop and --out go with an array of codes; a run's results belong into its folder."
             )
         run = RunFolder.open(given.codes)
-        pipeline.analyze_run(run)
+        pipeline.analyze_run(run, given.treatment)
         print(run.shape_path)
         return
     from latentshape.analysis import analyze
@@ -443,7 +454,8 @@ def _analyze(given: argparse.Namespace) -> None:
         raise InputError(
             f"{out} is a file, where a folder for the results was to be. Give another --out."
         )
-    print(analyze(load_array(given.codes), drop=given.drop).save(out))
+    found = analyze(load_array(given.codes), drop=given.drop, treatment=given.treatment)
+    print(found.save(out))
 
 
 def _adopt(given: argparse.Namespace) -> None:

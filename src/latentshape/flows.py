@@ -141,7 +141,9 @@ class Flow(Sampler):
         size = check_count(self.batch_size, name="batch_size", minimum=2)
         self._networks: dict[torch.dtype, nn.Module] = {}
         rng = np.random.default_rng(seed)
+        self._need_size(z.shape[1])
         rows, held_out = _split(z, rng)
+        self._need_codes(len(rows), z.shape)
         self._whiten_with(_moments_of(z, rows, held_out), len(z))
         network = self._build(seed)
         batches = (_tensor(self._whitened(z[some])) for some in _batches(rows, size, rng))
@@ -156,13 +158,16 @@ class Flow(Sampler):
         self.gaussian_heldout_ = float(self.curve_[0, 1])
         self._estimate_moments()
 
-    def _whiten_with(self, moments: Moments, n: int) -> None:
-        if moments.n <= moments.d:
+    def _need_codes(self, trained_on: int, given: tuple[int, int]) -> None:
+        n, d = given
+        if trained_on <= d:
             raise InputError(
                 f"Sampler {self.name!r} needs more codes than dimensions besides the tenth that it "
-                f"holds out, got {n} codes of dimension {moments.d}; use the sampler 'gaussian' with "
-                "shrinkage=0.1, or encode more images."
+                f"holds out, got {n} codes of dimension {d}; use the sampler 'gaussian' with "
+                "shrinkage=0.1, encode more images, or use the sampler 'low-rank'."
             )
+
+    def _whiten_with(self, moments: Moments, n: int) -> None:
         pca = PCA.of(moments)
         rank = int((pca.eigenvalues > pca.eigenvalues[0] * _SINGULAR_BELOW).sum())
         need_spread(self.name, n, varied=rank)

@@ -54,6 +54,7 @@ from latentshape.shape.radius import mahalanobis_squared
 from latentshape.shape.streaming import Progress, stream
 from latentshape.shape.voids import NearestNeighbours, nearest_neighbours
 from latentshape.shape.whitening import Whitening
+from latentshape.shape.wide import moments_of
 
 METRICS = ("euclidean", "mahalanobis")
 """How distances are measured: as the codes are, or after whitening them."""
@@ -115,7 +116,7 @@ def nearest_codes(
     if not _is_mahalanobis(metric):
         distances, rows = nearest_neighbours(drawn, z, k, progress=progress)
         return Neighbours(rows, distances)
-    return _nearest_whitened(drawn, z, k, Whitening(moments or Moments.of(z)), progress)
+    return _nearest_whitened(drawn, z, k, Whitening(moments or moments_of(z)), progress)
 
 
 def _nearest_whitened(
@@ -232,7 +233,7 @@ def novelty_yardstick(
     if len(held_out) > most:
         chosen = np.random.default_rng(seed).choice(len(held_out), most, replace=False)
         held_out = held_out[np.sort(chosen)]
-    moments = moments or Moments.of(z)
+    moments = moments or moments_of(z)
     radii = np.sqrt(mahalanobis_squared(held_out, moments))
     knots = _KNOTS * np.median(radii)
     # One search for all places: the codes are read once. At radius 0 all stand at the mean.
@@ -369,7 +370,7 @@ def towards_neighbours(
     mahalanobis = _is_mahalanobis(metric)
     if strength == 0:
         return np.array(drawn)
-    moments = moments or Moments.of(z)
+    moments = moments or moments_of(z)
     whitening = Whitening(moments) if mahalanobis else None
     near = nearest_codes(drawn, z, k, metric=metric, moments=moments, progress=progress)
     moved = np.empty(drawn.shape, dtype=drawn.dtype)

@@ -24,8 +24,8 @@ from latentshape.runs import RunFolder, read_record
 if TYPE_CHECKING:
     from latentshape.data import Dataset
 
-__all__ = ["STAGES", "analyze_run", "check_judging", "encode_run", "evaluate_run", "finish_run",
-           "open_data", "precision_of", "report_run", "run_all", "train_run"]  # fmt: skip
+__all__ = ["STAGES", "analyze_run", "check_judging", "code_shape_of", "encode_run", "evaluate_run",
+           "finish_run", "open_data", "precision_of", "report_run", "run_all", "train_run"]  # fmt: skip
 
 #: The stages of the main job, in order.
 STAGES = ("train", "encode", "analyze", "evaluate", "report")
@@ -181,17 +181,32 @@ def precision_of(run: RunFolder) -> str:
     return str(run.stages().get("train", {}).get("precision", "fp32"))
 
 
-def analyze_run(run: RunFolder) -> dict[str, Any]:
-    """Measure the training codes, beside a control; held-out codes against their own law."""
+def analyze_run(run: RunFolder, treatment: str = "auto") -> dict[str, Any]:
+    """Measure the training codes, beside a control; held-out codes against their own law.
+
+    Args:
+        run: With codes.
+        treatment: Of codes with a shape or many components: see `latentshape.analysis.analyze`.
+    """
     from latentshape.analysis import analyze
     from latentshape.codes import load_codes
 
     train, held_out = load_codes(run, "train"), load_codes(run, "validation")
     with run.stage("analyze"):
-        found = analyze(train.z, held_out=held_out.z)
+        found = analyze(
+            train.z, held_out=held_out.z, treatment=treatment, code_shape=code_shape_of(run)
+        )
         found.save(run.path)
         _picture_ends(run, train.z, found.record)
         return found.record
+
+
+def code_shape_of(run: RunFolder) -> tuple[int, ...] | None:
+    """The shape of one code of an adopted run before it was flattened; None where that is not known."""
+    if not run.adapter_path.exists():
+        return None
+    shape = read_record(run.adapter_path).get("code_shape")
+    return tuple(map(int, shape)) if shape else None
 
 
 def _picture_ends(run: RunFolder, z: np.ndarray, record: dict[str, Any], each: int = 8) -> None:
@@ -201,7 +216,12 @@ def _picture_ends(run: RunFolder, z: np.ndarray, record: dict[str, Any], each: i
     from latentshape.models import load_model
 
     directions = record["normality"]["least-gaussian"].get("directions")
-    if not directions or len(z) < 4 * each or not run.model_path.exists():
+    if (
+        not directions
+        or len(directions[0]) != z.shape[1]
+        or len(z) < 4 * each
+        or not run.model_path.exists()
+    ):
         return
     rows = []
     for direction in directions[:2]:

@@ -27,6 +27,7 @@ from latentshape.shape import (
 )
 from latentshape.shape.correlation import clustered_order
 from latentshape.shape.radius_histogram import radius_histogram
+from latentshape.shape.wide import WideMoments
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +38,8 @@ __all__ = ["battery", "close_up", "contours", "correlation_counts", "correlation
            "number_distribution", "overlaid_curves", "plane", "quantiles",
            "radius_and_cubes", "save", "shadow", "spectrum", "styled",
            "two_decimals", "void_gaps"]  # fmt: skip
+
+AnyMoments = Moments | WideMoments
 
 CODES, CONTROL, LAW, ORIGIN, CENTRE = "#2b6cb0", "#dd8b2c", "#1a202c", "#c53030", "#1a202c"
 OTHER = "#718096"
@@ -159,7 +162,7 @@ def spectrum(ax: Axes, pca: dict[str, Any]) -> Axes:
 
 
 @styled
-def number_distribution(ax: Axes, z: np.ndarray, moments: Moments, j: int) -> Axes:
+def number_distribution(ax: Axes, z: np.ndarray, moments: AnyMoments, j: int) -> Axes:
     """Histogram of component j with its least-squares Gaussian and its half-width."""
     column = moments.part([j])
     counted = number_distributions(np.array(z[:, [j]]), column)
@@ -184,7 +187,7 @@ def number_distribution(ax: Axes, z: np.ndarray, moments: Moments, j: int) -> Ax
 def plane(
     ax: Axes,
     z: np.ndarray,
-    moments: Moments,
+    moments: AnyMoments,
     i: int,
     j: int,
     labels: tuple[str, str],
@@ -458,7 +461,7 @@ def shadow(ax: Axes, x: np.ndarray, title: str) -> Axes:
 
 
 @styled
-def contours(ax: Axes, z: np.ndarray, moments: Moments, i: int, j: int) -> Axes:
+def contours(ax: Axes, z: np.ndarray, moments: AnyMoments, i: int, j: int) -> Axes:
     """Highest-density contours that hold as much as the 1, 2, 3 sigma ellipses, over these."""
     from latentshape.shape.density import density
 

@@ -22,8 +22,8 @@ __all__ = ["card_table", "render", "scorecard_text", "write_page", "write_report
 
 #: Rows of the scorecard in reading order.
 ORDER = (
-    "real", "reconstruction", "training-codes", "neighbours", "gaussian", "elliptical", "mixture", "flow",
-    "copula", "ellipsoid", "pairwise-ellipse", "diagonal", "intervals", "centred", "zero-mean",
+    "real", "reconstruction", "training-codes", "neighbours", "gaussian", "low-rank", "elliptical", "mixture",
+    "flow", "copula", "ellipsoid", "pairwise-ellipse", "diagonal", "intervals", "centred", "zero-mean",
     "standard-normal", "cube", "phase-scrambled",
 )  # fmt: skip
 #: Plain words for the rows that are no samplers; samplers describe themselves.

@@ -17,15 +17,19 @@ from latentshape import plots
 from latentshape._checks import row_blocks, thinned
 from latentshape.errors import InputError, suggestion
 from latentshape.plots import DRAWN, SCATTERED, figure, styled
-from latentshape.shape import PCA, Moments
+from latentshape.position_plots import positions_figure
+from latentshape.shape import PCA, Moments, mahalanobis_squared
 from latentshape.shape.control import GaussianControl
+from latentshape.shape.wide import WideMoments
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["SHEETS", "shape_figures", "sheet"]
 
 Record = dict[str, Any]
+AnyMoments = Moments | WideMoments
 
 #: Half a side of a close-up, in standard deviations, and single points in one panel at most.
 CLOSE_SIGMA, CLOSE = 0.5, 2_500
@@ -34,7 +38,7 @@ ARTIFICIAL = 10
 
 
 def sheet(
-    name: str, record: Record, z: np.ndarray, moments: Moments | None = None
+    name: str, record: Record, z: np.ndarray, moments: AnyMoments | None = None
 ) -> Figure | None:
     """One figure of a record.
 
@@ -52,11 +56,11 @@ def sheet(
     """
     if name not in SHEETS:
         raise InputError(f"No figure of a shape is called {name!r}{suggestion(name, SHEETS)}")
-    return _styled(SHEETS[name], record, z, moments or Moments.of(z))
+    return _styled(SHEETS[name], record, z, moments or _moments(record, z))
 
 
 def shape_figures(
-    record: Record, z: np.ndarray, folder: Path, *, moments: Moments | None = None
+    record: Record, z: np.ndarray, folder: Path, *, moments: AnyMoments | None = None
 ) -> list[Path]:
     """Every figure of a record, written as PNG into ``folder``.
 
@@ -66,7 +70,7 @@ def shape_figures(
         folder: Made if it is not there.
         moments: Of these codes, if they are known already: saves a read of all codes.
     """
-    moments, written = moments or Moments.of(z), []
+    moments, written = moments or _moments(record, z), []
     for name in SHEETS:
         made = sheet(name, record, z, moments)
         if made is not None:
@@ -75,17 +79,27 @@ def shape_figures(
     return written
 
 
+def _low_rank(record: Record) -> Record | None:
+    """How joint laws of many components were looked at; None where all were measured whole."""
+    treatment = record.get("treatment")
+    return treatment if treatment is not None and treatment["kind"] == "low-rank" else None
+
+
+def _moments(record: Record, z: np.ndarray) -> AnyMoments:
+    return WideMoments.of(z) if _low_rank(record) else Moments.of(z)
+
+
 @styled
 def _styled(
-    draw: Callable[[Record, np.ndarray, Moments], Figure | None],
+    draw: Callable[[Record, np.ndarray, Any], Figure | None],
     record: Record,
     z: np.ndarray,
-    moments: Moments,
+    moments: AnyMoments,
 ) -> Figure | None:
     return draw(record, z, moments)
 
 
-def spectrum(record: Record, z: np.ndarray, moments: Moments) -> Figure:
+def spectrum(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure:
     """Eigenvalues and correlated pairs."""
     made, axes = figure(1, 2)
     plots.spectrum(axes[0, 0], record["pca"])
@@ -93,7 +107,7 @@ def spectrum(record: Record, z: np.ndarray, moments: Moments) -> Figure:
     return made
 
 
-def components(record: Record, z: np.ndarray, moments: Moments) -> Figure:
+def components(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure:
     """Number distributions of the components that stand out most."""
     chosen = _chosen_components(record)
     rows = -(-len(chosen) // 4)
@@ -105,11 +119,14 @@ def components(record: Record, z: np.ndarray, moments: Moments) -> Figure:
     return made
 
 
-def radius(record: Record, z: np.ndarray, moments: Moments) -> Figure:
+def radius(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure:
     """Lengths beside those of points in cubes; Mahalanobis radii beside their law and control."""
     made, axes = figure(1, 2, height=3.3)
     plots.radius_and_cubes(axes[0, 0], z, record["radius"]["best_cube_b"])
-    if record["mahalanobis"]["mean"] is not None:
+    treatment = _low_rank(record)
+    if treatment and record["mahalanobis"]["mean"] is not None:
+        _radius_in_leading(axes[0, 1], z, moments, treatment["rank"])
+    elif record["mahalanobis"]["mean"] is not None:
         plots.mahalanobis_radius(axes[0, 1], z, moments, record["centre"]["offset_sigma"])
     else:
         axes[0, 1].set_axis_off()
@@ -118,7 +135,7 @@ def radius(record: Record, z: np.ndarray, moments: Moments) -> Figure:
     return made
 
 
-def planes(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
+def planes(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure | None:
     """Planes of components and of the two widest principal axes, with ellipses, centre and origin."""
     if record["d"] < 2:
         return None
@@ -135,19 +152,19 @@ def planes(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
     return made
 
 
-def scatter(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
+def scatter(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure | None:
     """Single codes in notable planes, and points of a cube."""
     return _scattered(record, z, moments) if record["d"] >= 2 else None
 
 
-def close_ups(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
+def close_ups(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure | None:
     """Single codes near the centre and near the origin, beside a control."""
     if record["d"] < 2:
         return None
     return _close_ups(record, z, moments, *_chosen_pairs(record)[-1])
 
 
-def coverage(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
+def coverage(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure | None:
     """Shares inside the ellipses of pairs, and the quantiles of the radius."""
     if not record["ellipses"]["coverage"]:
         return None
@@ -160,18 +177,20 @@ def coverage(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
     return made
 
 
-def correlation_map(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
+def correlation_map(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure | None:
     """All pairs' coefficients, and all components' curves."""
     if record["d"] < 2:
         return None
     made, axes = figure(1, 2, height=3.2)
-    plots.correlation_map(axes[0, 0], moments.correlation())
+    treatment = _low_rank(record)
+    among = moments.part(treatment["pairs_among"]) if treatment else moments
+    plots.correlation_map(axes[0, 0], among.correlation())
     dominant = [j for j, column in enumerate(record["components"]) if column["dominant"]]
     plots.overlaid_curves(axes[0, 1], record, dominant)
     return made
 
 
-def contours(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
+def contours(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure | None:
     """Highest-density contours over ellipses, in the planes that were measured."""
     shown = _notable_planes(record)
     if not shown:
@@ -185,7 +204,7 @@ def contours(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
     return made
 
 
-def pca_axes(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
+def pca_axes(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure | None:
     """The codes along the leading principal axes."""
     if "verdict" not in record:
         return None
@@ -208,7 +227,7 @@ def pca_axes(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
     return made
 
 
-def normality(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
+def normality(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure | None:
     """Every test's effect beside its tolerance, and the gaps at five places."""
     if "verdict" not in record:
         return None
@@ -228,7 +247,7 @@ def normality(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
     return made
 
 
-def least_gaussian(record: Record, z: np.ndarray, moments: Moments) -> Figure | None:
+def least_gaussian(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure | None:
     """The codes along the least Gaussian directions."""
     least = record.get("normality", {}).get("least-gaussian", {})
     if not least.get("directions"):
@@ -246,7 +265,12 @@ def least_gaussian(record: Record, z: np.ndarray, moments: Moments) -> Figure | 
     return made
 
 
-SHEETS: dict[str, Callable[[Record, np.ndarray, Moments], Figure | None]] = {
+def positions(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure | None:
+    """Codes with a shape, position by position."""
+    return positions_figure(record["positions"]) if "positions" in record else None
+
+
+SHEETS: dict[str, Callable[[Record, np.ndarray, Any], Figure | None]] = {
     "spectrum": spectrum,
     "components": components,
     "radius": radius,
@@ -259,8 +283,19 @@ SHEETS: dict[str, Callable[[Record, np.ndarray, Moments], Figure | None]] = {
     "pca-axes": pca_axes,
     "normality": normality,
     "least-gaussian": least_gaussian,
+    "positions": positions,
 }
 """Every figure by the name of its file."""
+
+
+def _radius_in_leading(ax: Axes, z: np.ndarray, moments: AnyMoments, k: int) -> None:
+    """The radius law in the k leading principal coordinates, where it is exact."""
+    pca = PCA.of(moments) if isinstance(moments, Moments) else moments.leading_axes(k)
+    y = pca.transform(z, k)
+    origin = pca.transform(np.zeros((1, moments.d)), k)
+    own = Moments.of(y)
+    plots.mahalanobis_radius(ax, y, own, float(np.sqrt(mahalanobis_squared(origin, own))[0]))
+    ax.set_xlabel(f"Mahalanobis radius in {k} leading coordinates")
 
 
 def _chosen_components(record: Record, count: int = 8) -> list[int]:
@@ -290,7 +325,7 @@ def _notable_planes(record: Record) -> list[tuple[int, int]]:
     return [(p["i"], p["j"]) for p in measured if p["plane"] == "components"][:6]
 
 
-def _scattered(record: Record, z: np.ndarray, moments: Moments) -> Figure:
+def _scattered(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure:
     """The notable planes with single codes, the first of them marked, and points of the best cube."""
     planes = _notable_planes(record) or _chosen_pairs(record)
     columns = min(3, len(planes))
@@ -309,7 +344,7 @@ def _scattered(record: Record, z: np.ndarray, moments: Moments) -> Figure:
     return made
 
 
-def _close_ups(record: Record, z: np.ndarray, moments: Moments, i: int, j: int) -> Figure:
+def _close_ups(record: Record, z: np.ndarray, moments: AnyMoments, i: int, j: int) -> Figure:
     """Codes and control, single points, in a small rectangle at the centre and one at the origin."""
     within = moments.part([i, j])
     half = CLOSE_SIGMA * np.where(within.constant, 1.0, within.std)

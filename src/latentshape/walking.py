@@ -44,7 +44,7 @@ def walk_run(
     from latentshape.decoding import decode_pixels
     from latentshape.images import grid, save_png
     from latentshape.models import load_model
-    from latentshape.shape import Moments
+    from latentshape.shape.wide import moments_of
     from latentshape.walk_plots import walk_figure
     from latentshape.walks import make_walk
 
@@ -70,7 +70,7 @@ def walk_run(
         if kind != "morph":
             raise InputError(f"--option law goes with --kind morph, got {kind!r}; leave it out.")
         options["log_prob"] = fitted(run, str(options.pop("law"))).log_prob
-    moments = Moments.of(z)
+    moments = moments_of(z)
     walk = make_walk(kind, z, moments, **options)
     pixels = decode_pixels(model, walk.codes)
     for film in out.glob("walk.*"):  # of an earlier walk

@@ -67,6 +67,7 @@ from latentshape.shape.moments import Moments, singular_why
 from latentshape.shape.pca import PCA
 from latentshape.shape.radius import mahalanobis_squared
 from latentshape.shape.whitening import Whitening
+from latentshape.shape.wide import moments_of
 
 COORDINATES = ("components", "pca")
 """What a pair of numbers may mean: components, from 0, or PCA axes, from 1; both as in figures."""
@@ -104,7 +105,7 @@ class Plane:
 
     def moments(self, moments: Moments) -> Moments:
         """Mean and covariance of the shadow of the cloud."""
-        cov = self.directions @ moments.cov @ self.directions.T
+        cov = self.directions @ moments.times(self.directions.T)
         return Moments(moments.n, self.directions @ moments.mean, cov)
 
 
@@ -189,7 +190,7 @@ def make_walk(kind: str, z: Any, moments: Moments | None = None, /, **options: A
             raise InputError(f"Walk {kind!r} has no option {option!r}{suggestion(option, known)}")
     if "z" in known:
         options.setdefault("z", z)
-    return WALKS[kind](moments or Moments.of(z), **options)
+    return WALKS[kind](moments or moments_of(z), **options)
 
 
 # --- lines and grids --------------------------------------------------------------------------------
@@ -879,7 +880,7 @@ def _given_basis(moments: Moments, directions: Any) -> _Basis:
 
 
 def _basis(moments: Moments, vectors: np.ndarray, names: tuple[str, str]) -> _Basis:
-    cov = vectors @ moments.cov @ vectors.T
+    cov = vectors @ moments.times(vectors.T)
     std = np.sqrt(np.diag(cov))
     r = float(cov[0, 1] / (std[0] * std[1])) if std.all() else 1.0
     if not _apart(r) or not _apart(vectors[0] @ vectors[1]):

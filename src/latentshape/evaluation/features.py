@@ -55,6 +55,8 @@ FEATURES: dict[str, str] = {
 }
 """Name of each feature space and where its class lives."""
 
+#: Components of a code beyond which a covariance of all, and its root for every distance, take minutes.
+MOST_COMPONENTS = 1024
 #: Images of one block while a space is fitted.
 BLOCK = 256
 
@@ -313,6 +315,11 @@ class CodeFeatures(FeatureSpace):
         """The space of the context's model."""
         if context.model is None:
             raise InputError("codes needs the autoencoder that made the pictures, got none.")
+        if context.model.latent_dim > MOST_COMPONENTS:
+            raise InputError(
+                f"codes of {context.model.latent_dim:,} components: a Fréchet distance needs a covariance of "
+                f"all, which is feasible up to {MOST_COMPONENTS:,}."
+            )
         return cls(context.model, context.precision)
 
     def __call__(self, images: Tensor) -> np.ndarray:

@@ -73,6 +73,7 @@ from latentshape.progress import bar
 from latentshape.samplers import SAMPLERS, Sampler, make_sampler, sampler_class
 from latentshape.shape import Moments, mahalanobis_squared
 from latentshape.shape.moments import MomentSums
+from latentshape.shape.wide import WHOLE
 
 __all__ = [
     "BY_SPACE",
@@ -476,6 +477,11 @@ def _decoded(model: Autoencoder, z: np.ndarray, precision: str = "fp32") -> Iter
 def _moments_of_codes(train: np.ndarray | None) -> Moments | str:
     if train is None:
         return "the training codes, about which radii are measured, were not given"
+    if train.shape[1] > WHOLE:
+        return (
+            f"Mahalanobis radii of {train.shape[1]:,} components need a covariance of all; the "
+            "log-likelihood of the sampler 'low-rank' does without"
+        )
     return Moments.of(train)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from latentshape.attributes import Directions
 from latentshape.errors import InputError, suggestion
 from latentshape.shape import PCA, Moments
+from latentshape.shape.wide import WideMoments
 
 __all__ = ["Axes", "Axis", "PlaneOfAxes"]
 
@@ -61,7 +62,9 @@ class Axes:
         directions: Of attributes, where any are known.
     """
 
-    def __init__(self, moments: Moments, directions: Directions | None = None) -> None:
+    def __init__(
+        self, moments: Moments | WideMoments, directions: Directions | None = None
+    ) -> None:
         self.moments, self.directions = moments, directions
         self.pca = PCA.of(moments)
         usable = self.pca.eigenvalues > 1e-10 * max(self.pca.eigenvalues[0], 0.0)
@@ -140,12 +143,12 @@ class PlaneOfAxes:
         [[1.0, 3.0]]
     """
 
-    def __init__(self, x: Axis, y: Axis, moments: Moments) -> None:
+    def __init__(self, x: Axis, y: Axis, moments: Moments | WideMoments) -> None:
         self.x, self.y = x, y
         self.readouts = np.stack([x.readout, y.readout])
         self.offset = np.array([x.offset, y.offset])
         self.mean = self.readouts @ moments.mean + self.offset
-        spread = moments.cov @ self.readouts.T
+        spread = moments.times(self.readouts.T)
         self.cov = self.readouts @ spread
         self.moments = Moments(moments.n, self.mean, self.cov)
         gram = self.readouts @ self.readouts.T

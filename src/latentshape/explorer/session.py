@@ -41,6 +41,7 @@ from latentshape.shape import (
 from latentshape.shape.correlation import clustered_order
 from latentshape.shape.moments import singular_why
 from latentshape.shape.radius_histogram import radius_histogram
+from latentshape.shape.wide import WideMoments, moments_of
 from latentshape.walks import METHODS, morph
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class Session:
         self._kept, self._views, self._planes = Kept(), Kept(), Kept(PLANES)
         self._slides = Kept(SLIDES)
         self._drawing = threading.Lock()
-        self.moments = Moments.of(self.train)
+        self.moments = moments_of(self.train)
         self.axes = Axes(self.moments, self._directions())
 
     @classmethod
@@ -210,7 +211,7 @@ class Session:
                 "x": "pca:0" if pca else "component:0",
                 "y": "pca:1" if pca > 1 else f"component:{min(1, self.d - 1)}",
                 "ref": "mean",
-                "sampler": recommended or "gaussian",
+                "sampler": recommended or ("low-rank" if self._wide else "gaussian"),
             },
             "sigmas": list(SIGMAS),
             "colours": self._colours(),
@@ -273,7 +274,12 @@ class Session:
         facts = self.facts.get(self._first)
         if facts is None or not facts.varying() or singular_why(self.moments) is not None:
             return None
-        return fit_directions(self.train, facts, moments=self.moments)
+        return fit_directions(self.train, facts, moments=self._whole())
+
+    @property
+    def _wide(self) -> bool:
+        """Whether there are too many components for a covariance of all."""
+        return isinstance(self.moments, WideMoments)
 
     # --- the cloud's own scale -----------------------------------------------------------------------
 
@@ -716,7 +722,7 @@ class Session:
             ]
             # Read-outs as vectors whose products are their correlations; what is left of each after
             # those chosen before it is what it can still be moved by while they are held.
-            left = directions.readouts @ self.moments.factor()
+            left = directions.readouts @ self._whole().factor()
             chosen: list[int] = []
             for j in np.argsort(how_well)[::-1]:
                 own = float(np.linalg.norm(left[j]))
@@ -824,13 +830,13 @@ class Session:
 
     def order(self) -> list[int]:
         """Components reordered so that correlated ones are neighbours."""
-        work = lambda: clustered_order(self.moments.correlation()).tolist()  # noqa: E731
+        work = lambda: clustered_order(self._whole().correlation()).tolist()  # noqa: E731
         return self._kept.get("order", work)
 
     def correlation(self) -> np.ndarray:
         """Pearson coefficients (d, d) float32, in the order of `order`."""
         order = self.order()
-        return self.moments.correlation()[np.ix_(order, order)].astype(np.float32)
+        return self._whole().correlation()[np.ix_(order, order)].astype(np.float32)
 
     def radius(self) -> Record:
         """The radius law: codes, an equal-size Gaussian control, the exact law, the origin."""
@@ -838,7 +844,7 @@ class Session:
         return self._kept.get("radius", self._radius)
 
     def _radius(self) -> Record:
-        found = radius_histogram(thinned(self.train, RADII), self.moments)
+        found = radius_histogram(thinned(self.train, RADII), self._whole())
         squared = np.square(self._radii()[: len(self.train)].astype(np.float64))
         origin = mahalanobis_squared(np.zeros((1, self.d)), self.moments)
         expected = MahalanobisLaw(self.moments.n, self.d).variance
@@ -864,6 +870,19 @@ class Session:
             how = "" if self.run is None else f" Judge with: latentshape evaluate {self.run.path}"
             raise InputError(f"There is no scorecard: {what}.{how}")
         return record
+
+    def _whole(self) -> Moments:
+        """The moments, with the covariance of all components.
+
+        Raises:
+            InputError: There are too many for one.
+        """
+        if isinstance(self.moments, Moments):
+            return self.moments
+        raise InputError(
+            f"There is no map of all pairs of {self.d:,} components; shape.json counts and lists them. Look "
+            "at pairs in the plane."
+        )
 
     # --- checks --------------------------------------------------------------------------------------
 

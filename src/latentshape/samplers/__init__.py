@@ -23,6 +23,7 @@ SAMPLERS: dict[str, str] = {
     "centred": "latentshape.samplers.gaussian:Centred",
     "diagonal": "latentshape.samplers.gaussian:Diagonal",
     "gaussian": "latentshape.samplers.gaussian:Gaussian",
+    "low-rank": "latentshape.samplers.low_rank:LowRank",
     "ellipsoid": "latentshape.samplers.ellipsoid:Ellipsoid",
     "pairwise-ellipse": "latentshape.samplers.pairwise:PairwiseEllipse",
     "elliptical": "latentshape.samplers.elliptical:Elliptical",
@@ -44,7 +45,8 @@ def sampler_class(name: str) -> "type[Sampler]":
             ...
         latentshape.errors.InputError: No sampler is called 'gausian'; did you mean 'gaussian'?
         There are: cube, intervals, standard-normal, zero-mean, centred, diagonal, gaussian,
-        ellipsoid, pairwise-ellipse, elliptical, copula, mixture, flow, neighbours, training-codes.
+        low-rank, ellipsoid, pairwise-ellipse, elliptical, copula, mixture, flow, neighbours,
+        training-codes.
     """
     if name not in SAMPLERS:
         raise InputError(f"No sampler is called {name!r}{suggestion(name, SAMPLERS)}")

@@ -58,13 +58,16 @@ class Sampler(BaseEstimator, ABC):
         has_density: Whether `log_prob` exists for this law.
         baseline: Whether it repeats training codes, more or less: a yardstick for others, nothing new.
         latent_dim_: Dimension d of the codes it was fitted on.
-        mean_, cov_: Mean (d,) and covariance (d, d) of the law it draws from (not of the codes).
+        mean_, cov_: Mean (d,) and covariance (d, d) of the law it draws from (not of the codes). Where a
+            law needs no such matrix it is made when it is asked for, and neither kept nor saved.
+        most_components: Components up to which the law, which holds matrices (d, d), is fitted.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
     has_density: ClassVar[bool]
     baseline: ClassVar[bool] = False
+    most_components: ClassVar[int] = 2048
 
     latent_dim_: int
     mean_: np.ndarray
@@ -77,6 +80,35 @@ class Sampler(BaseEstimator, ABC):
     @abstractmethod
     def _draw(self, noise: Noise) -> np.ndarray:
         """Turn noise into `noise.rows` codes."""
+
+    def _covariance(self) -> np.ndarray:
+        """The law's covariance (d, d), for laws that do not hold it as `cov_`."""
+        raise AttributeError(f"{type(self).__name__!r} has no attribute 'cov_'")
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "cov_":  # it is not held
+            return self._covariance()
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _need_covariance(self, n: int, d: int, cure: str) -> None:
+        """Refuse codes whose covariance has no inverse, or is too large, before it is formed.
+
+        Raises:
+            InputError: n <= d, or d is above `most_components`.
+        """
+        if n <= d:
+            raise InputError(
+                f"Sampler {self.name!r} needs more codes than dimensions, got {n} codes of dimension {d}; "
+                f"{cure}, or the sampler 'low-rank'."
+            )
+        self._need_size(d)
+
+    def _need_size(self, d: int) -> None:
+        if d > self.most_components:
+            raise InputError(
+                f"Sampler {self.name!r} holds matrices of all pairs of components, feasible up to "
+                f"{self.most_components:,} components, got {d:,}; use the sampler 'low-rank'."
+            )
 
     def _log_density(self, block: np.ndarray) -> np.ndarray:
         """Log-density of a float64 block of codes, shape (rows,)."""
@@ -215,7 +247,10 @@ class Sampler(BaseEstimator, ABC):
         for key, value in {**record["learnt"], **from_bytes(tensors)}.items():
             setattr(sampler, key, value)
         d = getattr(sampler, "latent_dim_", None)
-        if getattr(sampler, "mean_", np.empty(0)).shape != (d,) or sampler.cov_.shape != (d, d):
+        held = vars(sampler).get("cov_")
+        lacking = held is None and type(sampler)._covariance is Sampler._covariance
+        wrong = lacking or (held is not None and held.shape != (d, d))
+        if wrong or getattr(sampler, "mean_", np.empty(0)).shape != (d,):
             raise InputError(
                 f"'{stem}' does not hold a whole fitted sampler (its numbers do not fit its dimension "
                 f"{d!r}); fit the sampler and save it again."

@@ -14,6 +14,7 @@ from latentshape._checks import check_count
 from latentshape.samplers.base import Sampler
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments
+from latentshape.shape.wide import moments_of
 
 
 @final
@@ -45,9 +46,12 @@ class TrainingCodes(Sampler):
 
     def _fit(self, z: np.ndarray) -> None:
         self.codes_ = kept_codes(z, self.max_codes)
+        self.mean_ = moments_of(self.codes_).mean
+
+    def _covariance(self) -> np.ndarray:
         moments = Moments.of(self.codes_)
         # With replacement, the kept codes are the whole population: divisor n.
-        self.mean_, self.cov_ = moments.mean, moments.cov * ((moments.n - 1) / moments.n)
+        return moments.cov * ((moments.n - 1) / moments.n)
 
     def _draw(self, noise: Noise) -> np.ndarray:
         n = len(self.codes_)

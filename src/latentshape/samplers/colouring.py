@@ -15,7 +15,7 @@ with the Hermite polynomials :math:`h_m` of unit variance; for two scores of cor
 :math:`\mathrm{E}\, h_m(s)\, h_l(t) = r^m \delta_{ml}`.
 """
 
-__all__ = ["Bends", "colour", "in_all_directions", "is_triangular", "need_codes", "need_spread",
+__all__ = ["Bends", "colour", "in_all_directions", "is_triangular", "need_spread",
            "need_volume"]  # fmt: skip
 
 from dataclasses import dataclass
@@ -26,7 +26,6 @@ from scipy.linalg import get_blas_funcs
 from scipy.special import ndtr
 
 from latentshape.errors import InputError
-from latentshape.shape.moments import Moments
 
 
 def is_triangular(factor: np.ndarray) -> bool:
@@ -75,19 +74,6 @@ def in_all_directions(
     x = colour(g, factor, triangular=triangular)
     x += mean.astype(g.dtype)
     return x
-
-
-def need_codes(name: str, moments: Moments, cure: str) -> None:
-    """Refuse to fit a law of full covariance to no more codes than dimensions.
-
-    Raises:
-        InputError: There are too few; ``cure`` says what to do.
-    """
-    if moments.n <= moments.d:
-        raise InputError(
-            f"Sampler {name!r} needs more codes than dimensions, got {moments.n} codes of dimension "
-            f"{moments.d}; {cure}."
-        )
 
 
 def need_spread(name: str, n: int, *, varied: Any) -> None:

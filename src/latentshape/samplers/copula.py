@@ -35,7 +35,7 @@ from scipy import interpolate, special
 from latentshape._checks import check_choice, row_blocks
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
-from latentshape.samplers.colouring import Bends, colour, is_triangular, need_codes, need_spread
+from latentshape.samplers.colouring import Bends, colour, is_triangular, need_spread
 from latentshape.samplers.gaussian import log_normal
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments, MomentSums
@@ -93,9 +93,9 @@ class Copula(Sampler):
 
     def _fit(self, z: np.ndarray) -> None:
         check_choice(self.coordinates, name="coordinates", choices=("pca", "original"))
-        moments = Moments.of(z)
         cure = "use the sampler 'gaussian' with shrinkage or fewer components, or the sampler 'diagonal'"
-        need_codes(self.name, moments, cure)
+        self._need_covariance(*z.shape, cure)
+        moments = Moments.of(z)
         self.center_ = moments.mean
         if self.coordinates == "pca":
             pca = PCA.of(moments)

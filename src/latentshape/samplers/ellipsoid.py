@@ -29,7 +29,6 @@ from latentshape.samplers.base import Sampler
 from latentshape.samplers.colouring import (
     in_all_directions,
     is_triangular,
-    need_codes,
     need_spread,
     need_volume,
 )
@@ -90,6 +89,9 @@ class Ellipsoid(Sampler):
         uniform = check_choice(self.law, name="law", choices=("gaussian", "uniform")) == "uniform"
         radius = None if self.radius is None else check_positive(self.radius, name="radius")
         level = _check_level(self.level)
+        self._need_covariance(
+            *z.shape, "use the sampler 'gaussian' with shrinkage or fewer components"
+        )
         moments = Moments.of(z)
         self.factor_ = self._factor(moments)
         self.triangular_ = is_triangular(self.factor_)
@@ -116,8 +118,6 @@ class Ellipsoid(Sampler):
         self.cov_ = np.exp(log_variance) * (self.factor_ @ self.factor_.T)
 
     def _factor(self, moments: Moments) -> np.ndarray:
-        cure = "use the sampler 'gaussian' with shrinkage or fewer components"
-        need_codes(self.name, moments, cure)
         factor = moments.factor()
         need_spread(self.name, moments.n, varied=factor.shape[1])
         return factor

@@ -30,7 +30,6 @@ from latentshape.samplers.colouring import (
     Bends,
     in_all_directions,
     is_triangular,
-    need_codes,
     need_spread,
     need_volume,
 )
@@ -75,9 +74,10 @@ class Elliptical(Sampler):
     triangular_: bool
 
     def _fit(self, z: np.ndarray) -> None:
+        self._need_covariance(
+            *z.shape, "use the sampler 'gaussian' with shrinkage or fewer components"
+        )
         moments = Moments.of(z)
-        cure = "use the sampler 'gaussian' with shrinkage or fewer components"
-        need_codes(self.name, moments, cure)
         self.factor_ = moments.factor()
         rank = self.factor_.shape[1]
         need_spread(self.name, moments.n, varied=rank)

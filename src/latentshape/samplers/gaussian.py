@@ -23,10 +23,11 @@ from scipy import linalg
 from latentshape._checks import check_count, check_fraction, check_positive
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
-from latentshape.samplers.colouring import colour, is_triangular, need_codes
+from latentshape.samplers.colouring import colour, is_triangular
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments, singular_why
 from latentshape.shape.pca import PCA
+from latentshape.shape.wide import moments_of
 
 
 def log_normal(centred: np.ndarray, factor: np.ndarray) -> np.ndarray:
@@ -53,18 +54,22 @@ class _GaussianLaw(Sampler):
     """N(mean_, cov_), drawn through `factor_`: (d, r), or (d,) where the covariance is diagonal."""
 
     has_density: ClassVar[bool] = True
+    most_components: ClassVar[int] = 8192
     factor_: np.ndarray
     triangular_: bool
 
     @abstractmethod
-    def _law(self, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
-        """Choose mean (d,) and factor, (d, r) or (d,), from the moments of the codes."""
-
     def _fit(self, z: np.ndarray) -> None:
-        mean, factor = self._law(Moments.of(z))
-        full = np.diag(factor) if factor.ndim == 1 else factor
-        self.mean_, self.cov_, self.factor_ = mean, full @ full.T, factor
+        """Learn by `_keep`."""
+
+    def _keep(self, mean: np.ndarray, factor: np.ndarray) -> None:
+        """Hold mean (d,) and factor, (d, r) or (d,)."""
+        self.mean_, self.factor_ = mean, factor
         self.triangular_ = factor.ndim == 2 and is_triangular(factor)
+
+    def _covariance(self) -> np.ndarray:
+        full = np.diag(self.factor_) if self.factor_.ndim == 1 else self.factor_
+        return full @ full.T
 
     def _draw(self, noise: Noise) -> np.ndarray:
         g = noise.normal(self.factor_.shape[-1])
@@ -89,10 +94,10 @@ class _GaussianLaw(Sampler):
             )
 
 
-def _full_factor(moments: Moments, name: str) -> np.ndarray:
-    cure = "use the sampler 'gaussian' with shrinkage=0.1, or with components=..., or the sampler 'diagonal'"
-    need_codes(name, moments, cure)
-    return moments.factor()
+_FULL_CURE = (
+    "use the sampler 'gaussian' with shrinkage=0.1, or with components=..., "
+    "or the sampler 'diagonal'"
+)
 
 
 @final
@@ -108,8 +113,9 @@ class StandardNormal(_GaussianLaw):
     name = "standard-normal"
     description = "Standard normal numbers in every component, as if the autoencoder were a VAE."
 
-    def _law(self, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
-        return np.zeros(moments.d), np.ones(moments.d)
+    def _fit(self, z: np.ndarray) -> None:
+        d = z.shape[1]
+        self._keep(np.zeros(d), np.ones(d))
 
 
 @final
@@ -119,8 +125,9 @@ class ZeroMean(_GaussianLaw):
     name = "zero-mean"
     description = "A Gaussian with the codes' covariance, but centred at the origin."
 
-    def _law(self, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
-        return np.zeros(moments.d), _full_factor(moments, self.name)
+    def _fit(self, z: np.ndarray) -> None:
+        self._need_covariance(*z.shape, _FULL_CURE)
+        self._keep(np.zeros(z.shape[1]), Moments.of(z).factor())
 
 
 @final
@@ -130,9 +137,10 @@ class Centred(_GaussianLaw):
     name = "centred"
     description = "A round Gaussian at the codes' mean, with their average variance."
 
-    def _law(self, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
-        rms = np.sqrt(np.diag(moments.cov).mean())
-        return moments.mean, np.full(moments.d, rms)
+    def _fit(self, z: np.ndarray) -> None:
+        moments = moments_of(z)
+        rms = np.sqrt(moments.variances.mean())
+        self._keep(moments.mean, np.full(moments.d, rms))
 
 
 @final
@@ -145,8 +153,9 @@ class Diagonal(_GaussianLaw):
         "correlations are ignored."
     )
 
-    def _law(self, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
-        return moments.mean, moments.std
+    def _fit(self, z: np.ndarray) -> None:
+        moments = moments_of(z)
+        self._keep(moments.mean, moments.std)
 
 
 @final
@@ -178,15 +187,17 @@ class Gaussian(_GaussianLaw):
         self.components = components
         self.temperature = temperature
 
-    def _law(self, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
+    def _fit(self, z: np.ndarray) -> None:
         a = check_fraction(self.shrinkage, name="shrinkage")
         temperature = check_positive(self.temperature, name="temperature")
+        n, d = z.shape
+        if a == 0 and self.components is None:
+            self._need_covariance(n, d, _FULL_CURE)
+        self._need_size(d)
+        moments = Moments.of(z)
         shrunk = _shrink(moments, a)
-        if self.components is None:
-            factor = _full_factor(shrunk, self.name) if a == 0 else shrunk.factor()
-        else:
-            factor = self._axes(shrunk, a)
-        return moments.mean, temperature * factor
+        factor = shrunk.factor() if self.components is None else self._axes(shrunk, a)
+        self._keep(moments.mean, temperature * factor)
 
     def _axes(self, shrunk: Moments, a: float) -> np.ndarray:
         most = shrunk.d if a > 0 else min(shrunk.d, shrunk.n - 1)

@@ -50,7 +50,7 @@ from latentshape._checks import (
 )
 from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
-from latentshape.samplers.colouring import colour, need_codes, need_spread
+from latentshape.samplers.colouring import colour, need_spread
 from latentshape.samplers.gaussian import log_normal
 from latentshape.samplers.noise import Noise
 from latentshape.shape.moments import Moments, singular_why
@@ -146,6 +146,9 @@ class Mixture(Sampler):
         wanted = self.components
         if wanted is not None:
             wanted = check_count(wanted, name="components")
+        self._need_covariance(
+            *z.shape, "use the sampler 'gaussian' with shrinkage or fewer components"
+        )
         moments = Moments.of(z)
         ridge = share * float(np.diag(moments.cov).mean())
         self._check_enough(moments, wanted or 1, ridge)
@@ -172,8 +175,6 @@ class Mixture(Sampler):
 
     def _check_enough(self, moments: Moments, components: int, ridge: float) -> None:
         n, d = moments.n, moments.d
-        cure = "use the sampler 'gaussian' with shrinkage or fewer components"
-        need_codes(self.name, moments, cure)
         if components * (d + 1) > n:
             raise InputError(
                 f"Sampler {self.name!r} needs at least {d + 1} codes for each component of "

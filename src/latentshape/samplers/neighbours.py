@@ -36,7 +36,6 @@ from latentshape.samplers.codes import kept_codes
 from latentshape.samplers.colouring import (
     colour,
     is_triangular,
-    need_codes,
     need_spread,
     need_volume,
 )
@@ -102,11 +101,12 @@ class Neighbours(Sampler):
             h = check_positive(h, name="bandwidth")
         if not isinstance(self.shrink, bool | np.bool_):
             raise InputError(f"shrink must be True or False, got {self.shrink!r}; choose one.")
-        self.codes_ = kept_codes(z, self.max_codes)
-        moments = Moments.of(self.codes_)
-        n = moments.n
         cure = "encode more images, raise max_codes, or use the sampler 'gaussian' with shrinkage"
-        need_codes(self.name, moments, cure)
+        codes = kept_codes(z, self.max_codes)
+        n = len(codes)
+        self._need_covariance(n, z.shape[1], cure)
+        self.codes_ = codes
+        moments = Moments.of(codes)
         # The kept codes are the whole population: divisor n.
         cov = moments.cov * ((n - 1) / n)
         self.factor_ = Moments(n, moments.mean, cov).factor()

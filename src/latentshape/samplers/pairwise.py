@@ -143,6 +143,11 @@ class PairwiseEllipse(Sampler):
     def _fit(self, z: np.ndarray) -> None:
         self._check_choices()
         f = check_positive(self.fact, name="fact") * check_positive(self.sigma, name="sigma")
+        self._need_size(z.shape[1])
+        if self.components is None and self.coordinates == "pca":
+            self._need_covariance(
+                *z.shape, f"use components={min(z.shape[1], len(z) - 1)} or fewer"
+            )
         everything = Moments.of(z)
         within = np.inf
         if self.fit_within is not None:
@@ -197,7 +202,8 @@ class PairwiseEllipse(Sampler):
             lost = f" ({given} without fit_within={self.fit_within})" * (given > moments.n)
             raise InputError(
                 f"Sampler {self.name!r} needs more codes than dimensions, got {moments.n} codes of "
-                f"dimension {moments.d}{lost}; use components={most} or fewer."
+                f"dimension {moments.d}{lost}; use components={most} or fewer, or the sampler "
+                "'low-rank'."
             )
         return check_count(wanted, name="components", maximum=most)
 

@@ -20,9 +20,9 @@ from latentshape.errors import InputError
 from latentshape.samplers.base import Sampler
 from latentshape.samplers.noise import Noise
 from latentshape.shape.components import number_distributions
-from latentshape.shape.moments import Moments
 from latentshape.shape.radius import EuclideanRadii, best_cube
 from latentshape.shape.streaming import stream
+from latentshape.shape.wide import moments_of
 
 
 class _Box(Sampler):
@@ -31,6 +31,7 @@ class _Box(Sampler):
     has_density: ClassVar[bool] = True
     low_: np.ndarray
     high_: np.ndarray
+    half_: np.ndarray
 
     @abstractmethod
     def _bounds(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,7 +46,10 @@ class _Box(Sampler):
                 f"would reach {reach:g}; choose smaller ones."
             )
         self.low_, self.high_ = centre - half, centre + half
-        self.mean_, self.cov_ = centre, np.diag(half**2 / 3)
+        self.mean_, self.half_ = centre, half
+
+    def _covariance(self) -> np.ndarray:
+        return np.diag(self.half_**2 / 3)
 
     def _draw(self, noise: Noise) -> np.ndarray:
         u = noise.uniform(len(self.low_))
@@ -114,5 +118,5 @@ class Intervals(_Box):
 
     def _bounds(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         fact = check_positive(self.fact, name="fact")
-        moments = Moments.of(z)
+        moments = moments_of(z)
         return moments.mean, fact * number_distributions(z, moments).half_widths()

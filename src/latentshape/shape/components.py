@@ -34,6 +34,7 @@ from latentshape._checks import check_codes, row_blocks
 from latentshape.shape.compiled import compiled_loops
 from latentshape.shape.moments import Moments
 from latentshape.shape.streaming import stream
+from latentshape.shape.wide import WideMoments
 
 DOMINANT_RULE = (
     "|mean| above median + 3.5 robust standard deviations of all |mean| and above half the median "
@@ -62,7 +63,7 @@ class NumberDistributions:
             the while. The counts are the same.
     """
 
-    def __init__(self, moments: Moments, *, compiled: bool | None = None) -> None:
+    def __init__(self, moments: Moments | WideMoments, *, compiled: bool | None = None) -> None:
         std = np.where(moments.constant, 0.0, moments.std)
         self.widths = _interval_widths(std, moments.n)
         self.starts = np.floor((moments.mean - _SPAN * std) / self.widths) * self.widths
@@ -125,7 +126,9 @@ class GaussianFits:
         return self.amplitude[j] * np.exp(-0.5 * ((x - self.mean[j]) / self.std[j]) ** 2)
 
 
-def number_distributions(z: Any, moments: Moments | None = None) -> NumberDistributions:
+def number_distributions(
+    z: Any, moments: Moments | WideMoments | None = None
+) -> NumberDistributions:
     """Count the number distribution of every component of codes (n, d).
 
     Example:
@@ -140,7 +143,9 @@ def number_distributions(z: Any, moments: Moments | None = None) -> NumberDistri
     return distributions
 
 
-def fit_gaussians(distributions: NumberDistributions, moments: Moments) -> GaussianFits:
+def fit_gaussians(
+    distributions: NumberDistributions, moments: Moments | WideMoments
+) -> GaussianFits:
     """Fit all distributions at once by batched Levenberg-Marquardt.
 
     Starts at (highest count, mean, standard deviation); damping 1e-3, times 0.2 after a step that

@@ -6,7 +6,7 @@ verdict. The record is plain Python numbers; what is undefined is None, with a s
 it.
 """
 
-__all__ = ["measure"]
+__all__ = ["measure", "plain"]
 
 import math
 import os
@@ -19,13 +19,8 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from latentshape._checks import check_codes, check_seed, row_blocks
-from latentshape.shape.components import (
-    DOMINANT_RULE,
-    NumberDistributions,
-    dominant,
-    fit_gaussians,
-)
+from latentshape._checks import check_choice, check_codes, check_seed, row_blocks
+from latentshape.shape.components import NumberDistributions, fit_gaussians
 from latentshape.shape.control import GaussianControl
 from latentshape.shape.correlation import (
     correlation_counts,
@@ -36,23 +31,29 @@ from latentshape.shape.correlation import (
     upper,
 )
 from latentshape.shape.ellipses import PairCoverage, expected_coverage
+from latentshape.shape.marginals import (
+    component_spread,
+    component_summary,
+    components,
+    in_strong_pair,
+    radius,
+    rms,
+)
+from latentshape.shape.measuring_wide import Reduction, measure_wide
 from latentshape.shape.memory import little_kept
-from latentshape.shape.moments import Moments, PowerSums, normal_errors, singular_why
+from latentshape.shape.moments import Moments, PowerSums, singular_why
 from latentshape.shape.pca import PCA
 from latentshape.shape.radius import (
     EuclideanRadii,
     MahalanobisLaw,
     MahalanobisRadii,
-    best_cube,
-    cube_radius,
 )
 from latentshape.shape.streaming import Accumulator, Progress, stream
 from latentshape.shape.studying import study
 from latentshape.shape.verdict import verdict
+from latentshape.shape.wide import WHOLE
 
 Record = dict[str, Any]
-
-_NORMAL_HALF_WIDTH = math.sqrt(2 * math.log(2))
 
 
 def measure(
@@ -65,6 +66,7 @@ def measure(
     workers: int | None = None,
     progress: Progress | None = None,
     stage: Callable[[str], Any] | None = None,
+    treatment: str | Reduction = "auto",
 ) -> Record:
     """Measure the shape of codes and of an equal-size Gaussian control.
 
@@ -83,11 +85,15 @@ def measure(
         progress: Called with the number of rows after each block; over the first part these sum to
             4 n, or 4 n + 2 m with m held-out codes.
         stage: Called with the name of each deep part before it begins.
+        treatment: ``flat``: all components together, whatever it costs; ``low-rank``: joint laws in leading
+            principal coordinates, beside a low-rank Gaussian (`measuring_wide`); ``auto``: low-rank beyond
+            1,024 components. Or the `Reduction` of these codes, where it is known already.
 
     Returns:
         A dictionary for `json.dump`, with the keys n, d, seed, centre, components,
         component_summary, correlation, pca, ellipses, radius, mahalanobis; and, if deep, planes,
-        origin, voids, joint_law, normality, regions, verdict.
+        origin, voids, joint_law, normality, regions, verdict. Of a low-rank treatment also treatment
+        (what was measured on what) and low_rank.
 
     Example:
         >>> z = np.random.default_rng(0).standard_normal((2000, 3)) + [2.0, 0.0, 0.0]
@@ -97,7 +103,27 @@ def measure(
     """
     # Two BLAS threads gain nothing on these products, and on a busy machine they wait for each other.
     with threadpool_limits(1), little_kept() if deep else nullcontext():
-        return _measure(z, seed, held_out, deep, folder, workers, progress, stage)
+        reduction = _reduction(z, treatment, seed)
+        if reduction is None:
+            return _measure(z, seed, held_out, deep, folder, workers, progress, stage)
+        record = measure_wide(
+            reduction, measure, seed=seed, held_out=held_out, deep=deep, folder=folder, workers=workers,
+            progress=progress, stage=stage,
+        )  # fmt: skip
+        if deep:
+            record["verdict"] = verdict(record)
+        return plain(record)
+
+
+def _reduction(z: Any, treatment: str | Reduction, seed: int) -> Reduction | None:
+    """How codes of many components are reduced; None where they are measured whole."""
+    if isinstance(treatment, Reduction):
+        return treatment
+    kind = check_choice(treatment, name="treatment", choices=("auto", "flat", "low-rank"))
+    wide = check_codes(z, finite=False).shape[1] > WHOLE
+    if kind == "flat" or (kind == "auto" and not wide):
+        return None
+    return Reduction.of(z, seed=check_seed(seed))
 
 
 def _measure(
@@ -124,12 +150,13 @@ def _measure(
         "d": moments.d,
         "seed": seed,
         "centre": _centre(cloud),
-        "components": _components(cloud),
-        "component_summary": _component_summary(cloud) | {"control": _component_spread(drawn)},
+        "components": components(cloud),
+        "component_summary": component_summary(cloud, in_strong_pair(moments.correlation()))
+        | {"control": component_spread(drawn)},
         "correlation": _correlation(cloud, drawn, z, seed),
         "pca": _pca(cloud, drawn, along),
         "ellipses": _ellipses(cloud, drawn),
-        "radius": _radius(cloud, drawn),
+        "radius": radius(cloud, drawn),
         "mahalanobis": _mahalanobis(cloud, drawn),
     }
     if held_out is not None:
@@ -144,7 +171,7 @@ def _measure(
             workers=workers or min(os.cpu_count() or 1, 4), stage=stage or (lambda name: None),
         )  # fmt: skip
         record["verdict"] = verdict(record)
-    return _plain(record)
+    return plain(record)
 
 
 @dataclass
@@ -230,103 +257,12 @@ def _centre(cloud: _Readings) -> Record:
     }
 
 
-def _components(cloud: _Readings) -> list[Record]:
-    moments = cloud.moments
-    skewness, kurtosis = cloud.powers.result()
-    fits = fit_gaussians(cloud.distributions, moments)
-    half_width = cloud.distributions.half_widths()
-    columns = {
-        "mean": moments.mean,
-        "std": moments.std,
-        "half_width": half_width,
-        "skewness": skewness,
-        "excess_kurtosis": kurtosis,
-        "interval_width": cloud.distributions.widths,
-        "fit_mean": fits.mean,
-        "fit_std": fits.std,
-        "fit_r2": fits.r2,
-        "dominant": dominant(moments.mean, half_width),
-    }
-    return [{key: column[j] for key, column in columns.items()} for j in range(moments.d)]
-
-
-def _component_spread(readings: _Readings) -> Record:
-    """The statistics with a null law, over all components that vary."""
-    skewness, kurtosis = (values[~readings.moments.constant] for values in readings.powers.result())
-    if len(skewness) == 0:
-        keys = ("skewness_rms", "skewness_max", "excess_kurtosis_mean", "excess_kurtosis_rms")
-        return dict.fromkeys((*keys, "half_width_ratio", "fit_r2_mean", "fit_r2_min"))
-    fits = fit_gaussians(readings.distributions, readings.moments)
-    varying = ~readings.moments.constant
-    std = readings.moments.std[varying]
-    ratio = readings.distributions.half_widths()[varying] / (_NORMAL_HALF_WIDTH * std)
-    return {
-        "skewness_rms": _rms(skewness),
-        "skewness_max": np.abs(skewness).max(),
-        "excess_kurtosis_mean": kurtosis.mean(),
-        "excess_kurtosis_rms": _rms(kurtosis),
-        "half_width_ratio": ratio.mean(),
-        "fit_r2_mean": fits.r2[varying].mean(),
-        "fit_r2_min": fits.r2[varying].min(),
-    }
-
-
-def _component_summary(cloud: _Readings) -> Record:
-    moments = cloud.moments
-    which = dominant(moments.mean, cloud.distributions.half_widths())
-    squares = np.square(moments.mean)
-    variances = np.diag(moments.cov)
-    skewness_error, kurtosis_error = normal_errors(moments.n)
-    return {
-        "skewness_error": skewness_error,
-        "excess_kurtosis_error": kurtosis_error,
-        **_component_spread(cloud),
-        "dominant": np.flatnonzero(which),
-        "dominant_rule": DOMINANT_RULE,
-        "dominant_share_of_offset": _share(squares[which].sum(), squares.sum()),
-        "dominant_share_of_variance": _share(variances[which].sum(), variances.sum()),
-        "concentration": _concentration(squares, variances),
-        "dominant_in_correlated_pairs": _overlap(which, moments.correlation()),
-    }
-
-
-def _concentration(squares: np.ndarray, variances: np.ndarray) -> list[Record]:
-    """Share of |mean|² and of the variance that the k largest components of each carry.
-
-    A cloud whose centre lies near the space of a few axes has most of |mean|² in a few components.
-    """
-    counts = [k for k in (1, 2, 5, 10, 20, 50, 100) if k < len(squares)]
-    by_mean, by_variance = np.sort(squares)[::-1], np.sort(variances)[::-1]
-    return [
-        {
-            "k": k,
-            "of_offset": _share(by_mean[:k].sum(), squares.sum()),
-            "of_variance": _share(by_variance[:k].sum(), variances.sum()),
-        }
-        for k in counts
-    ]
-
-
-def _overlap(which: np.ndarray, r: np.ndarray, threshold: float = 0.5) -> Record:
-    """How many of the dominant components are in a strongly correlated pair, and by chance."""
-    strong = np.abs(r) > threshold
-    np.fill_diagonal(strong, False)
-    paired = strong.any(axis=1)
-    return {
-        "threshold": threshold,
-        "dominant": which.sum(),
-        "paired": paired.sum(),
-        "both": (which & paired).sum(),
-        "expected_by_chance": which.sum() * paired.sum() / len(which),
-    }
-
-
 def _correlation_summary(r: np.ndarray) -> Record:
     values = upper(r)
     return {
         "counts": correlation_counts(r),
         "max_abs": np.abs(values).max() if len(values) else None,
-        "rms": _rms(values) if len(values) else None,
+        "rms": rms(values) if len(values) else None,
     }
 
 
@@ -392,22 +328,6 @@ def _coverage_rows(
     return rows
 
 
-def _radius(cloud: _Readings, drawn: _Readings) -> Record:
-    radii, d = cloud.lengths.radii, cloud.moments.d
-    b = best_cube(d, radii.mean)
-    cube = cube_radius(d, b) if b > 0 else (0.0, 0.0)
-    return {
-        "mean": radii.mean,
-        "std": math.sqrt(radii.variance()),
-        "best_cube_b": b,
-        "cube": {"mean": cube[0], "std": cube[1]},
-        "control": {
-            "mean": drawn.lengths.radii.mean,
-            "std": math.sqrt(drawn.lengths.radii.variance()),
-        },
-    }
-
-
 def _mahalanobis(cloud: _Readings, drawn: _Readings) -> Record:
     nothing = {"mean": None, "variance": None, "variance_ratio": None}
     if cloud.mahalanobis is None:
@@ -456,22 +376,14 @@ def _law(law: MahalanobisLaw) -> Record:
     return {"law": law.name, "mean": law.mean, "variance": law.variance}
 
 
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.square(values).mean()))
-
-
-def _share(part: float, whole: float) -> float | None:
-    return part / whole if whole > 0 else None
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Turn a record into what JSON can hold: no arrays, no NumPy scalars, no NaN or infinity."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

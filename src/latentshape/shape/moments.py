@@ -26,7 +26,7 @@ __all__ = ["MomentSums", "Moments", "PowerSums", "adder_of_powers", "normal_erro
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import linalg
@@ -35,6 +35,9 @@ from latentshape._checks import check_codes, row_blocks
 from latentshape.errors import InputError
 from latentshape.shape.compiled import compiled_loops
 from latentshape.shape.streaming import Progress, stream
+
+if TYPE_CHECKING:
+    from latentshape.shape.wide import WideMoments
 
 POWER_ROWS = 512
 """Rows whose powers are added in their own precision: they stay in cache."""
@@ -93,9 +96,14 @@ class Moments:
         return len(self.mean)
 
     @property
+    def variances(self) -> np.ndarray:
+        """Variance of each component, shape (d,)."""
+        return np.diag(self.cov)
+
+    @property
     def std(self) -> np.ndarray:
         """Standard deviation of each component, shape (d,)."""
-        return np.sqrt(np.diag(self.cov))
+        return np.sqrt(self.variances)
 
     @property
     def constant(self) -> np.ndarray:
@@ -113,6 +121,10 @@ class Moments:
         r = np.clip(self.cov / np.outer(scale, scale), -1.0, 1.0)
         np.fill_diagonal(r, 1.0)
         return r
+
+    def times(self, v: np.ndarray) -> np.ndarray:
+        """The covariance times vectors (d, m), shape (d, m)."""
+        return self.cov @ v
 
     def part(self, components: Sequence[int]) -> "Moments":
         """Return the moments of some components alone.
@@ -148,9 +160,11 @@ class Moments:
         return float(linalg.eigvalsh(self.correlation(), subset_by_index=(0, 0))[0])
 
 
-def singular_why(moments: Moments) -> str | None:
+def singular_why(moments: "Moments | WideMoments") -> str | None:
     """Say in words why the covariance has no inverse, or None where it has one."""
     n, d = moments.n, moments.d
+    if not isinstance(moments, Moments):
+        return f"has {d:,} components, too many for a covariance of all; the sampler 'low-rank' does without"
     if n <= d:
         return f"needs more codes than dimensions, got {n} codes of dimension {d}"
     if moments.constant.any():
@@ -211,7 +225,7 @@ class PowerSums:
             the while.
     """
 
-    def __init__(self, moments: Moments, *, compiled: bool | None = None) -> None:
+    def __init__(self, moments: "Moments | WideMoments", *, compiled: bool | None = None) -> None:
         self._location = moments.mean
         self._scale = np.where(moments.constant, 1.0, moments.std)
         self._constant = moments.constant
@@ -260,7 +274,9 @@ def normal_errors(n: int) -> tuple[float, float]:
     return float(np.sqrt(max(skewness, 0.0))), float(np.sqrt(max(kurtosis, 0.0)))
 
 
-def adder_of_powers(moments: Moments, compiled: bool | None = None) -> Callable[..., None]:
+def adder_of_powers(
+    moments: "Moments | WideMoments", compiled: bool | None = None
+) -> Callable[..., None]:
     """What adds the first four powers of (x - location) scale to sums (4, d): see `loops.sum_powers`."""
     loops = compiled_loops(compiled, worth=moments.n * moments.d >= _COMPILE_FROM)
     return _sum_powers if loops is None else loops.sum_powers

@@ -10,13 +10,18 @@ where forming X'X first is not. The *effective dimension* is the participation r
 __all__ = ["PCA"]
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import linalg
 
 from latentshape._checks import check_codes, check_count, row_blocks
 from latentshape.shape.moments import Moments
+
+if TYPE_CHECKING:
+    from latentshape.shape.wide import WideMoments
+
+_LEADING = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +30,10 @@ class PCA:
 
     Attributes:
         mean: Mean, shape (d,).
-        axes: Unit vectors in rows, by falling eigenvalue, shape (d, d); the entry of each that is
-            largest in size is positive, so that the same codes give the same signs.
-        eigenvalues: Variances along the axes, shape (d,), none below 0.
+        axes: Unit vectors in rows, by falling eigenvalue, shape (d, d), or (k, d) of leading ones; the entry
+            of each that is largest in size is positive, so that the same codes give the same signs.
+        eigenvalues: Variances along the axes, shape (d,) or (k,), none below 0.
+        total: Variance of all components, where these are not all axes.
 
     Example:
         >>> pca = PCA.of(Moments(10, np.zeros(2), np.array([[2.0, 1.0], [1.0, 2.0]])))
@@ -39,9 +45,13 @@ class PCA:
     axes: np.ndarray
     eigenvalues: np.ndarray
 
+    total: float | None = None
+
     @classmethod
-    def of(cls, moments: Moments) -> "PCA":
-        """Diagonalise the covariance of `moments`."""
+    def of(cls, moments: "Moments | WideMoments") -> "PCA":
+        """Diagonalise the covariance of `moments`; of wide ones, its 64 leading axes."""
+        if not isinstance(moments, Moments):
+            return moments.leading_axes(_LEADING)
         values, vectors = linalg.eigh(moments.cov)
         axes = vectors[:, ::-1].T
         largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
@@ -55,7 +65,7 @@ class PCA:
     @property
     def explained(self) -> np.ndarray:
         """Share of the total variance along each axis, shape (d,); zeros if nothing varies."""
-        total = self.eigenvalues.sum()
+        total = self.eigenvalues.sum() if self.total is None else self.total
         return self.eigenvalues / (total if total > 0 else 1.0)
 
     @property
@@ -90,5 +100,5 @@ class PCA:
         return np.concatenate(blocks)
 
     def _count(self, components: int | None) -> int:
-        d = len(self.mean)
+        d = len(self.axes)
         return d if components is None else check_count(components, name="components", maximum=d)

@@ -49,6 +49,7 @@ from latentshape._checks import check_codes, check_count, check_positive, row_bl
 from latentshape.errors import InputError
 from latentshape.shape.moments import Moments
 from latentshape.shape.whitening import Whitening
+from latentshape.shape.wide import WideMoments
 
 
 def cube_radius(d: int, b: float = 1.0) -> tuple[float, float]:
@@ -211,7 +212,7 @@ class MahalanobisRadii:
         inside: Codes whose radius is smaller than the origin's.
     """
 
-    def __init__(self, moments: Moments) -> None:
+    def __init__(self, moments: Moments | WideMoments) -> None:
         self.whiten = Whitening(moments)
         self.origin = float(np.square(moments.mean @ self.whiten.matrix).sum())
         self.squared, self.radii, self.inside = Running(), Running(), 0
@@ -229,7 +230,7 @@ class MahalanobisRadii:
         self.inside += int((squared < self.origin).sum())
 
 
-def mahalanobis_squared(z: Any, moments: Moments | None = None) -> np.ndarray:
+def mahalanobis_squared(z: Any, moments: Moments | WideMoments | None = None) -> np.ndarray:
     """Return the squared Mahalanobis radius of each code (n, d), shape (n,), float64.
 
     Example:

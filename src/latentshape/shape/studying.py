@@ -4,7 +4,7 @@
 of these codes (too few, dependent components) it is a sentence under ``why``, and the others go on.
 """
 
-__all__ = ["study"]
+__all__ = ["planes_of", "study"]
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -72,7 +72,7 @@ def study(
         stage(name)
 
     begin("planes")
-    record["planes"] = _asked(lambda: _planes(z, moments, strongest, seed, workers))
+    record["planes"] = planes_of(z, moments, strongest, seed, workers)
     usable = [(c["i"], c["j"]) for c in record["planes"].get("contours", [])]
     pairs = [p for p in _chosen_pairs(moments, strongest, record["planes"]) if p in usable]
     begin("the origin")
@@ -117,6 +117,13 @@ def _chosen_pairs(moments: Moments, strongest: list[Record], planes: Record) -> 
         if abs(moments.correlation()[i, j]) < 1 - 1e-5:
             pairs.append((i, j))
     return list(dict.fromkeys(pairs))[:PLANES]
+
+
+def planes_of(
+    z: np.ndarray, moments: Moments, strongest: list[Record], seed: int, workers: int
+) -> Record:
+    """The planes of pairs of components, or why there are none; arguments as of `study`."""
+    return _asked(lambda: _planes(z, moments, strongest, seed, workers))
 
 
 def _planes(

@@ -69,16 +69,46 @@ def verdict(record: Record) -> Record:
             if found[name]["value"] is None:
                 found[name] = _decided(True, f"a jointly normal law is {why}")
     found["sampler"] = _sampler(found)
+    if "treatment" in record:
+        found |= _seen_in_part(found, record["treatment"])
     return found | {"summary": _summary(found)}
 
 
 def _too_few(record: Record) -> str | None:
     """Why a test that does not reject means nothing here: it could not have seen what would matter."""
-    n, d = record["n"], record["d"]
+    n, d = record["n"], record.get("treatment", {}).get("rank", record["d"])
     needed = max(200, 10 * d)
     if n >= needed:
         return None
     return f"nothing is rejected, but {n:,} codes of dimension {d} are too few (below {needed:,}) to tell"
+
+
+def _seen_in_part(found: Record, treatment: Record) -> Record:
+    """What a verdict is worth where the joint law was looked at in leading coordinates only.
+
+    A departure there is one of the whole law. That there is none says nothing of the other directions.
+    """
+    k, d = treatment["rank"], treatment["d"]
+    where = f"in the {k} leading principal coordinates of {d:,} components"
+    seen = {}
+    for name in ("elliptical", "multivariate_normal"):
+        value, why = found[name]["value"], found[name]["why"]
+        if value:
+            why = (
+                f"{why}; {where}, which hold {treatment['share_of_variance']:.0%} of the variance: no test "
+                f"sees the joint law of the other {d - k:,} directions"
+            )
+        seen[name] = _decided(None if value else value, why if value else f"{where}: {why}")
+    among = len(treatment["pairs_among"])
+    why = f"of the pairs among {among} of {d:,} components: {found['pairs_normal']['why']}"
+    seen["pairs_normal"] = _decided(found["pairs_normal"]["value"], why)
+    seen["regions"] = _decided(found["regions"]["value"], f"{where}: {found['regions']['why']}")
+    seen["sampler"] = _decided(
+        "low-rank",
+        "a few factors and a variance of each component's own: of so many components no other law keeps "
+        "the correlations without a covariance of all",
+    )
+    return seen
 
 
 def _decided(value: bool | int | str | None, why: str) -> Record:

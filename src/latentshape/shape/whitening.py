@@ -19,6 +19,7 @@ from scipy import linalg
 from latentshape._checks import check_codes, row_blocks
 from latentshape.errors import InputError
 from latentshape.shape.moments import Moments, singular_why
+from latentshape.shape.wide import WideMoments
 
 _FLOAT32_CONDITION = 1e3
 _ROWS = 1024  # that stay in cache from one step to the next
@@ -44,13 +45,14 @@ class Whitening:
         [[1.0, -1.0]]
     """
 
-    def __init__(self, moments: Moments) -> None:
+    def __init__(self, moments: Moments | WideMoments) -> None:
         why = singular_why(moments)
         if why is not None:
             raise InputError(
                 f"Whitening, and with it every Mahalanobis radius, needs an invertible covariance, but "
                 f"z {why}."
             )
+        assert isinstance(moments, Moments)  # wide ones are refused above
         self.mean = moments.mean
         self.factor = linalg.cholesky(moments.cov, lower=True)
         self.matrix = linalg.solve_triangular(self.factor, np.eye(moments.d), lower=True).T

@@ -1,4 +1,4 @@
-"""The story: a run is exported, put on a plain file server, opened in Chromium, and a click decodes in the browser."""
+"""The story: a run is exported, opened in Chromium from a plain file server, and a click decodes there."""
 
 import numpy as np
 import pytest
@@ -6,18 +6,18 @@ import pytest
 pytest.importorskip("onnxruntime", reason="no ONNX Runtime: pip install 'latentshape[onnx]'")
 pytest.importorskip("onnxscript", reason="no exporter: pip install 'latentshape[onnx]'")
 
-from explorer_page import Visit, launched  # noqa: E402
-from latentshape.adopting import adopt  # noqa: E402
-from latentshape.cli import main  # noqa: E402
-from latentshape.decoding import decode, decode_pixels  # noqa: E402
-from latentshape.errors import InputError  # noqa: E402
-from latentshape.explorer.onnxruntime_web import find_runtime  # noqa: E402
-from latentshape.explorer.session import Session  # noqa: E402
-from latentshape.images import decode_image, grid  # noqa: E402
-from latentshape.models import load_model  # noqa: E402
-from latentshape.runs import RunFolder  # noqa: E402
-from static_page import asked, files_served, spelt  # noqa: E402
-from tiny_run import _made  # noqa: E402
+from explorer_page import Visit, launched
+from latentshape.adopting import adopt
+from latentshape.cli import main
+from latentshape.decoding import decode, decode_pixels
+from latentshape.errors import InputError
+from latentshape.explorer.onnxruntime_web import find_runtime
+from latentshape.explorer.session import Session
+from latentshape.images import decode_image, grid
+from latentshape.models import load_model
+from latentshape.runs import RunFolder
+from static_page import asked, files_served, spelt
+from tiny_run import _made
 
 #: In [0, 1]: what the decoded pictures may differ by from torch's.
 SAME = 1e-3

@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -183,9 +184,11 @@ def _traced(
                 dynamic_shapes=({0: torch.export.Dim("n")},),
             )  # fmt: skip
         except Exception as error:  # whatever torch's exporter may raise
+            # What it says itself is where it was; the cause says why.
+            why = re.sub(r"\x1b\[\d*m", "", first_line(error.__cause__ or error))
             name = model.name if isinstance(model, Adapted) else f"the {type(model).__name__}"
             raise InputError(
-                f"torch cannot write this part of {name} as ONNX: {first_line(error)}. If it is a model of "
+                f"torch cannot write this part of {name} as ONNX: {why}. If it is a model of "
                 "your own, write it as ONNX yourself and adopt the two files: latentshape adopt "
                 "encoder.onnx,decoder.onnx --data SPEC"
             ) from None
@@ -240,9 +243,10 @@ def _continued(model: Adapted, part: str, path: Path) -> None:
     it: channels first, to [0, 1], clipped. An encoder has the same in reverse.
     """
     import onnx
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, compose, helper, numpy_helper
 
-    theirs = onnx.load(str(model.files[part]))  # weights beside it are read along
+    # Weights beside it are read along; its names are its own, and "codes" may be one of them.
+    theirs = compose.add_prefix(onnx.load(str(model.files[part])), "theirs/")
     graph, layout = theirs.graph, model.layout
     weights = {one.name for one in graph.initializer}
     (source,) = [one for one in graph.input if one.name not in weights]

@@ -43,6 +43,7 @@ from latentshape.explorer.onnxruntime_web import FILES, find_runtime
 from latentshape.explorer.session import MOST_CODES, MOST_DRAWN, Session, finite
 from latentshape.files import write_json
 from latentshape.progress import say
+from latentshape.runs import read_record
 from latentshape.samplers import Sampler
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ DIGITS = 6
 PATHS = ("linear", "spherical")
 #: Laws that take minutes to fit: only where they were fitted already.
 SLOW = ("flow",)
-#: Tells that a folder is an earlier export, which may be replaced.
+#: Tells that a folder is an earlier export, and which of its files may be replaced.
 MARK = "latentshape-export.json"
 #: What the browser may load: the folder's own files, and pictures that the page made.
 POLICY = (
@@ -108,7 +109,7 @@ def export_static(
 
     Args:
         source: A run folder with codes, or the session of one or of bare codes.
-        folder: A new or empty folder, or an earlier export, which is replaced.
+        folder: A new or empty folder, or an earlier export, whose files are replaced.
         codes: Codes to ship at most, over all splits.
         draws: Draws of each sampler to ship.
         runtime: Folder of onnxruntime-web, where it is known; see
@@ -127,7 +128,7 @@ def export_static(
     session = source if isinstance(source, Session) else Session.of_run(source)
     codes = check_count(codes, name="codes", minimum=len(session.codes))
     draws = check_count(draws, name="draws", minimum=1, maximum=MOST_DRAWN)
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     _check_place(folder)
     # What may be missing is looked for before anything is written.
     found = find_runtime(runtime) if session.model is not None else {}
@@ -139,11 +140,8 @@ def export_static(
         _write_page(building)
         shipped = _Shipped(session, codes, draws, building / "data")
         shipped.write()
-        write_json(building / MARK, {"name": session.name, "codes": shipped.n, "draws": draws})
         sizes = _sizes(building)
-        if folder.exists():
-            shutil.rmtree(folder)
-        building.rename(folder)
+        _replace(folder, building, {"name": session.name, "codes": shipped.n, "draws": draws})
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return Exported(folder, sizes, (shipped.n, shipped.total), difference)
@@ -160,6 +158,24 @@ def _check_place(folder: Path) -> None:
             f"{folder} is not empty and no earlier export (found: {', '.join(there[:5])}). Give a new "
             "or empty folder."
         )
+
+
+def _replace(folder: Path, made: Path, facts: dict[str, Any]) -> None:
+    """Put what was made into its folder, in the place of what an earlier export wrote, and of nothing else.
+
+    Whoever publishes the folder may have put files of his own into it, such as a ``.git``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    before = read_record(folder / MARK).get("files", []) if (folder / MARK).exists() else []
+    for name in before:
+        path = Path(str(name))
+        if not path.is_absolute() and ".." not in path.parts:
+            (folder / path).unlink(missing_ok=True)
+    names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
+    write_json(folder / MARK, facts | {"files": names})
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (made / name).replace(folder / name)
 
 
 def _write_decoder(session: Session, folder: Path, runtime: dict[str, Path]) -> float | None:
@@ -251,6 +267,8 @@ class _Shipped:
         self._record("planes", self._planes())
         say(f"Number distributions of {session.d} components.")
         self._record("components", [_short(session.component(j)) for j in range(session.d)])
+        if session.shape() is None:
+            say("Measuring the shape of the codes.")
         self._record("shape", session.shape(wait=True))
         self._record("verdict", session.verdict())
         self._record("scorecard", self._scorecard())

@@ -125,10 +125,13 @@ def test_a_run_folder_is_taken_as_it_is(finished):  # noqa: F811
 
 def test_a_folder_that_was_written_so_before_is_replaced(copy, tmp_path):  # noqa: F811
     folder = save_pretrained(copy, tmp_path / "shared", "gaussian")
-    (folder / "of-yesterday").write_text("x")
+    (folder / ".git").mkdir()
+    (folder / ".git/HEAD").write_text("of whoever publishes it")
     save_pretrained(copy, folder, "diagonal")
     assert read(folder / MARK)["sampler"] == "diagonal"
-    assert not {"of-yesterday", "samplers/gaussian.json"} & set(contents(folder))
+    files = set(contents(folder))
+    assert {".git/HEAD", "samplers/diagonal.json"} <= files
+    assert "samplers/gaussian.json" not in files
 
 
 def test_the_command_line_exports_all_of_it_at_once(finished, tmp_path, capsys):  # noqa: F811
@@ -159,7 +162,7 @@ def test_what_must_not_be_handed_on_is_refused(finished, tmp_path):  # noqa: F81
         save_pretrained(finished, finished.path, "gaussian")
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter.tex").write_text("years of work")
-    with pytest.raises(InputError, match=r"no earlier folder of this kind \(found: chapter\.tex\)"):
+    with pytest.raises(InputError, match=r"no earlier export of a model \(found: chapter\.tex\)"):
         save_pretrained(finished, tmp_path / "thesis", "gaussian")
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="is a file"):

@@ -18,7 +18,7 @@ from typing import Any
 from latentshape.errors import InputError
 from latentshape.progress import say
 
-__all__ = ["alone", "atomic_folder", "atomic_path", "check_replaceable", "read_json", "write_json"]
+__all__ = ["alone", "atomic_folder", "atomic_path", "exported_folder", "read_json", "write_json"]
 
 
 @contextlib.contextmanager
@@ -61,18 +61,27 @@ def atomic_folder(target: str | Path) -> Iterator[Path]:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def check_replaceable(folder: str | Path, mark: str, what: str) -> None:
-    """See that a folder may be written: new, empty, or one of the same kind.
+@contextlib.contextmanager
+def exported_folder(
+    folder: str | Path, mark: str, what: str
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A folder for others, built beside and put in its place when the block succeeds.
+
+    An earlier export is replaced file by file, and nothing else is touched: whoever publishes the folder
+    may have put files of their own into it, such as a ``.git``.
 
     Args:
-        folder: Where to.
-        mark: Name of the file that all folders of this kind have.
-        what: The kind, for people, such as "export".
+        folder: New, empty, or an earlier export of the same kind.
+        mark: Name of the JSON file that all exports of this kind have; it lists their files.
+        what: The kind, for people, such as "page".
+
+    Yields:
+        Where to build it, and a dictionary for what the mark is to tell beside the files.
 
     Raises:
         InputError: It is a file, or holds something else.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file, where a folder was to be. Give another.")
     there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
@@ -81,6 +90,32 @@ def check_replaceable(folder: str | Path, mark: str, what: str) -> None:
             f"{folder} is not empty and no earlier {what} (found: {', '.join(there[:5])}). Give a new or "
             "empty folder."
         )
+    building = folder.with_name(f".{folder.name[:80]}.part")
+    shutil.rmtree(building, ignore_errors=True)  # of one that was killed
+    building.mkdir(parents=True)
+    facts: dict[str, Any] = {}
+    try:
+        yield building, facts
+        folder.mkdir(parents=True, exist_ok=True)
+        _forget(folder, mark)
+        names = sorted(
+            p.relative_to(building).as_posix() for p in building.rglob("*") if p.is_file()
+        )
+        write_json(folder / mark, facts | {"files": names})
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (building / name).replace(folder / name)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _forget(folder: Path, mark: str) -> None:
+    """Remove what an earlier export wrote."""
+    record = read_json(folder / mark) if (folder / mark).exists() else {}
+    for name in record.get("files", []) if isinstance(record, dict) else []:
+        path = Path(str(name))
+        if not path.is_absolute() and ".." not in path.parts:
+            (folder / path).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ import numpy as np
 from latentshape import __version__
 from latentshape.config import ADOPTED
 from latentshape.errors import InputError, first_line
-from latentshape.files import atomic_folder, atomic_path, check_replaceable, write_json
+from latentshape.files import atomic_path, exported_folder, write_json
 from latentshape.progress import say
 from latentshape.runs import RunFolder, read_record
 
@@ -166,7 +166,7 @@ def save_pretrained(run: RunFolder | str | Path, folder: str | Path, sampler: st
 
     Args:
         run: A run folder with a trained model and codes.
-        folder: New, empty, or one that was written so before, which is then replaced.
+        folder: New, empty, or one that was written so before: its files are then replaced, and no others.
         sampler: The law: a name in the registry, or ``auto``: the one that ``evaluate`` recommended, where
             nothing was judged ``gaussian``. Laws that repeat training codes are refused.
 
@@ -193,10 +193,9 @@ def save_pretrained(run: RunFolder | str | Path, folder: str | Path, sampler: st
     run.need(run.model_path, "train --out")
     if folder.exists() and folder.samefile(run.path):
         raise InputError(f"{folder} is the run itself; give another folder.")
-    check_replaceable(folder, MARK, "folder of this kind")
-    name, law = _law(run, sampler)
-    with atomic_folder(folder) as building:
-        _fill(RunFolder(building), run, name, law)
+    with exported_folder(folder, MARK, "export of a model") as (building, facts):
+        name, law = _law(run, sampler)
+        facts |= _fill(RunFolder(building), run, name, law)
     return folder
 
 
@@ -255,8 +254,8 @@ def _law(run: RunFolder, name: str) -> tuple[str, Sampler]:
     return law.name, law
 
 
-def _fill(shared: RunFolder, run: RunFolder, name: str, law: Sampler) -> None:
-    """Write everything that the folder holds."""
+def _fill(shared: RunFolder, run: RunFolder, name: str, law: Sampler) -> dict[str, Any]:
+    """Write everything that the folder holds; give what its mark tells."""
     from latentshape.data.spec import without_paths
     from latentshape.decoding import decode_pixels
     from latentshape.images import grid, save_png
@@ -295,9 +294,9 @@ def _fill(shared: RunFolder, run: RunFolder, name: str, law: Sampler) -> None:
         "latentshape": __version__,
     }
     record["law"] = _law_digest(shared, record)
-    write_json(shared.path / MARK, record)
     with atomic_path(shared.path / CARD) as temporary:
         temporary.write_text(_card(shared, law, facts), encoding="utf-8")
+    return record
 
 
 def _card(shared: RunFolder, law: Sampler, facts: dict[str, Any]) -> str:

@@ -41,9 +41,8 @@ from latentshape._checks import check_count
 from latentshape.errors import InputError
 from latentshape.explorer.onnxruntime_web import FILES, find_runtime
 from latentshape.explorer.session import MOST_CODES, MOST_DRAWN, Session, finite
-from latentshape.files import write_json
+from latentshape.files import exported_folder, write_json
 from latentshape.progress import say
-from latentshape.runs import read_record
 from latentshape.samplers import Sampler
 
 if TYPE_CHECKING:
@@ -128,54 +127,16 @@ def export_static(
     session = source if isinstance(source, Session) else Session.of_run(source)
     codes = check_count(codes, name="codes", minimum=len(session.codes))
     draws = check_count(draws, name="draws", minimum=1, maximum=MOST_DRAWN)
-    folder = Path(folder).resolve()
-    _check_place(folder)
-    # What may be missing is looked for before anything is written.
-    found = find_runtime(runtime) if session.model is not None else {}
-    building = folder.with_name(f".{folder.name}-exporting")
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    try:
+    with exported_folder(folder, MARK, "export of a page") as (building, facts):
+        # What may be missing is looked for before anything is written.
+        found = find_runtime(runtime) if session.model is not None else {}
         difference = _write_decoder(session, building, found)
         _write_page(building)
         shipped = _Shipped(session, codes, draws, building / "data")
         shipped.write()
         sizes = _sizes(building)
-        _replace(folder, building, {"name": session.name, "codes": shipped.n, "draws": draws})
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    return Exported(folder, sizes, (shipped.n, shipped.total), difference)
-
-
-def _check_place(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError(
-            f"{folder} is a file, where a folder for the page was to be. Give another."
-        )
-    there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-    if there and MARK not in there:
-        raise InputError(
-            f"{folder} is not empty and no earlier export (found: {', '.join(there[:5])}). Give a new "
-            "or empty folder."
-        )
-
-
-def _replace(folder: Path, made: Path, facts: dict[str, Any]) -> None:
-    """Put what was made into its folder, in the place of what an earlier export wrote, and of nothing else.
-
-    Whoever publishes the folder may have put files of his own into it, such as a ``.git``.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    before = read_record(folder / MARK).get("files", []) if (folder / MARK).exists() else []
-    for name in before:
-        path = Path(str(name))
-        if not path.is_absolute() and ".." not in path.parts:
-            (folder / path).unlink(missing_ok=True)
-    names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
-    write_json(folder / MARK, facts | {"files": names})
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (made / name).replace(folder / name)
+        facts |= {"name": session.name, "codes": shipped.n, "draws": draws}
+    return Exported(Path(folder).resolve(), sizes, (shipped.n, shipped.total), difference)
 
 
 def _write_decoder(session: Session, folder: Path, runtime: dict[str, Path]) -> float | None:

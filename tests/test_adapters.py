@@ -22,7 +22,7 @@ from latentshape.errors import InputError
 from latentshape.explorer.session import Session
 from latentshape.images import to_images
 from latentshape.models import load_model
-from tiny_run import said
+from tiny_run import hurry, said
 
 SIDE = 16
 
@@ -233,11 +233,13 @@ def test_what_does_not_fit_is_said_with_what_to_pass(model, options, sentence):
 
 
 @pytest.fixture
-def run(pixels, tmp_path, own_cache):
+def run(pixels, tmp_path, own_cache, monkeypatch):
+    hurry(monkeypatch)
     return adopt(Linear(), pixels, tmp_path / "mine", n=12, draws=2, stages=("encode",))
 
 
-def test_the_whole_of_the_pipeline_works(pixels, tmp_path, own_cache, capsys):
+def test_the_whole_of_the_pipeline_works(pixels, tmp_path, own_cache, capsys, monkeypatch):
+    hurry(monkeypatch)
     run = adopt(Linear(), pixels, tmp_path / "mine", n=12, draws=2)
     for path in (run.shape_path, run.scorecard_path, run.report_path, run.dataset_path):
         assert path.exists(), path

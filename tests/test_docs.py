@@ -24,6 +24,7 @@ from latentshape.files import write_json
 from latentshape.runs import RunFolder
 from latentshape.samplers import SAMPLERS
 from latentshape.shape import measure
+from tiny_run import hurry
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -99,6 +100,7 @@ def test_every_command_and_snippet_of_the_readme_runs(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(place)
+    hurry(monkeypatch)
     served: list[object] = []
     monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: served.append(server))
     ran = [words[1:] for words in commands() if words[0] == "latentshape"]

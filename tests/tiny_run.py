@@ -79,9 +79,12 @@ def plain_dataset(n=150, size=32, seed=0, channels=3):
 
 
 def hurry(patch: pytest.MonkeyPatch) -> None:
-    """Flows that soon give up and figures of few pixels: as made, they take three quarters of a tiny run."""
+    """Flows that soon give up, figures that nobody lays out: else these are three quarters of a tiny run."""
+    from matplotlib.figure import Figure
+
     patch.setattr(flows, "_PATIENCE", 1)
     patch.setitem(plots.STYLE, "figure.dpi", 40)
+    patch.setattr(Figure, "set_layout_engine", lambda self, layout=None, **options: None)
 
 
 #: The same for a process of its own.

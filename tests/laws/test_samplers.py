@@ -1,5 +1,6 @@
 """Laws that hold for every sampler, and the exactness of the pairwise-ellipse sampler."""
 
+import functools
 import json
 
 import numpy as np
@@ -43,6 +44,16 @@ def cloud(n=3000, d=4, seed=0):
     return (rng.standard_normal((n, d)) @ mixing.T + 3.0).astype(np.float32)
 
 
+@functools.cache
+def _fitted(name, options):
+    return make_sampler(name, **dict(options)).fit(cloud())
+
+
+def fitted(name, options):
+    """A sampler fitted to the cloud, the same for all tests: to be asked, not to be fitted again."""
+    return _fitted(name, tuple(options.items()))
+
+
 def assert_moments(draws, sampler, errors=5.0):
     """Draws, in the coordinates of the stated law's axes, have its mean and covariance."""
     n = len(draws)
@@ -62,7 +73,7 @@ def assert_moments(draws, sampler, errors=5.0):
 @each
 @pytest.mark.parametrize("way", ["sample", "sample_at"])
 def test_draws_have_the_stated_moments(name, options, way):
-    sampler = make_sampler(name, **options).fit(cloud())
+    sampler = fitted(name, options)
     draws = sampler.sample(40_000, seed=1) if way == "sample" else sampler.sample_at(range(20_000))
     assert draws.dtype == np.float32
     assert draws.shape[1] == sampler.latent_dim_ == 4
@@ -71,7 +82,7 @@ def test_draws_have_the_stated_moments(name, options, way):
 
 @each
 def test_both_ways_draw_from_one_law(name, options):
-    sampler = make_sampler(name, **options).fit(cloud())
+    sampler = fitted(name, options)
     a, b = sampler.sample(4000, seed=5), sampler.sample_at(range(10**6, 10**6 + 4000))
     direction = np.array([1.0, -0.5, 0.3, 0.7])
     assert stats.ks_2samp(a @ direction, b @ direction).pvalue > 1e-4
@@ -97,7 +108,7 @@ def test_a_row_depends_on_its_seed_alone(name, options, d):
 
 @each
 def test_same_seed_same_draws_other_seed_others(name, options):
-    sampler = make_sampler(name, **options).fit(cloud())
+    sampler = fitted(name, options)
     assert np.array_equal(sampler.sample(9, seed=3), sampler.sample(9, seed=3))
     assert not np.array_equal(sampler.sample(9, seed=3), sampler.sample(9, seed=4))
     rows = sampler.sample_at([0, 1, 2**63, 2**64 - 1])
@@ -106,7 +117,7 @@ def test_same_seed_same_draws_other_seed_others(name, options):
 
 @each
 def test_draws_do_not_depend_on_how_many_draw_them(name, options):
-    sampler = make_sampler(name, **options).fit(cloud())
+    sampler = fitted(name, options)
     alone = sampler.sample(2500, seed=3, workers=1)
     assert np.array_equal(sampler.sample(2500, seed=3, workers=3), alone)
     # Blocks have streams of their own: none repeats another.
@@ -134,7 +145,7 @@ def test_a_failed_fit_leaves_no_old_law(name, options):
 
 @each
 def test_save_and_load_agree(name, options, tmp_path):
-    sampler = make_sampler(name, **options).fit(cloud())
+    sampler = fitted(name, options)
     stem = sampler.save(tmp_path)
     assert stem == tmp_path / name
     assert sorted(p.name for p in tmp_path.iterdir()) == [f"{name}.json", f"{name}.safetensors"]
@@ -151,7 +162,7 @@ def test_save_and_load_agree(name, options, tmp_path):
 
 @each
 def test_scikit_learn_can_clone(name, options):
-    sampler = make_sampler(name, **options).fit(cloud())
+    sampler = fitted(name, options)
     twin = clone(sampler)
     assert twin.get_params() == sampler.get_params()
     assert not hasattr(twin, "latent_dim_")

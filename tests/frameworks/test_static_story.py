@@ -14,6 +14,7 @@ from latentshape.cli import main
 from latentshape.decoding import decode, decode_pixels
 from latentshape.errors import InputError
 from latentshape.explorer.onnxruntime_web import find_runtime
+from latentshape.explorer.references import written_out
 from latentshape.explorer.session import Session
 from latentshape.images import decode_image, grid
 from latentshape.models import load_model
@@ -81,13 +82,15 @@ def images(session, z):
     return np.concatenate([x.cpu().numpy() for x in decode(session.model, z, batch=1)])
 
 
-def test_a_click_is_decoded_by_the_browser_as_torch_decodes_it(seen, session):
+def test_a_click_is_decoded_by_the_browser_as_torch_decodes_it(seen, session, far):
     page = seen.page
-    # Far out, where pictures differ.
-    seen.follow("x=pca:0&y=pca:1&box=-300,300,-300,300")
     box = page.locator("#plot canvas").bounding_box()
     shown = []
-    for x, y in ((0.2, 0.3), (0.8, 0.6)):
+    for z, x, y in ((far[0], 0.2, 0.3), (far[1], 0.8, 0.6)):
+        # With the rest of a code far out, where pictures differ.
+        ref = written_out(z)
+        seen.follow(f"x=pca:0&y=pca:1&rest=current&ref={ref}")
+        seen.wait(f"window.explorer.current.ref === '{ref}'")
         before = page.evaluate("window.explorer.timings.click.length")
         page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
         seen.wait(f"window.explorer.timings.click.length > {before}")

@@ -30,7 +30,7 @@ from latentshape.shape import (
 from latentshape.shape.control import GaussianControl
 from latentshape.shape.correlation import clustered_order
 from latentshape.shape.radius_histogram import radius_histogram
-from latentshape.shape.wide import WideMoments
+from latentshape.shape.wide import AnyMoments, WideMoments
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["battery", "close_up", "contours", "correlation_counts", "correlation_map", "coverage",
            "loss_curve", "mahalanobis_radius", "number_distribution", "overlaid_curves", "plane",
            "quantiles", "radius_and_cubes", "shadow", "shape_figures", "spectrum", "void_gaps"]  # fmt: skip
-
-AnyMoments = Moments | WideMoments
 
 CODES, CONTROL, LAW, ORIGIN, CENTRE = "#2b6cb0", "#dd8b2c", "#1a202c", "#c53030", "#1a202c"
 OTHER = "#718096"

@@ -12,6 +12,7 @@ from latentshape.shape import PCA, MahalanobisLaw, Moments, mahalanobis_squared,
 from latentshape.shape import wide as wide_module
 from latentshape.shape.correlation import TiledCorrelation, correlation_counts, strongest_pairs
 from latentshape.shape.wide import WideMoments, participation, principal_axes
+from latentshape.walks import make_walk
 
 
 def stretched(n, d, seed=0):
@@ -163,6 +164,14 @@ def test_the_explorer_opens_wide_codes_and_answers_planes(codes):
     assert session.path(codes[:2], "linear", 4).shape == (4, 1100)
     with pytest.raises(InputError, match="no map of all pairs of 1,100 components"):
         session.correlation()
+
+
+@pytest.mark.parametrize("kind", ["origin", "component", "pca", "morph"])
+def test_walks_go_through_wide_codes(codes, kind):
+    walk = make_walk(kind, codes, **({"method": "linear"} if kind == "morph" else {}))
+    assert walk.codes.shape[-1] == 1100
+    assert np.isfinite(walk.codes).all()
+    assert walk.radii is None
 
 
 def test_a_wide_law_can_be_saved_without_a_covariance(codes, tmp_path):

@@ -616,7 +616,7 @@ def shape_figures(
     radius_and_cubes(axes[0, 0], z, record["radius"]["best_cube_b"])
     if treatment and record["mahalanobis"]["mean"] is not None:
         _radius_in_leading(axes[0, 1], z, moments, treatment["rank"])
-    elif record["mahalanobis"]["mean"] is not None:
+    elif record["mahalanobis"]["mean"] is not None and isinstance(moments, Moments):
         mahalanobis_radius(axes[0, 1], z, moments, record["centre"]["offset_sigma"])
     else:
         axes[0, 1].set_axis_off()
@@ -648,8 +648,8 @@ def shape_figures(
         keep("coverage", made)
     if d >= 2:
         made, axes = figure(1, 2, height=3.2)
-        among = moments.part(treatment["pairs_among"]) if treatment else moments
-        correlation_map(axes[0, 0], among.correlation())
+        among = treatment["pairs_among"] if treatment else range(d)
+        correlation_map(axes[0, 0], moments.part(among).correlation())
         dominant = [j for j, column in enumerate(record["components"]) if column["dominant"]]
         overlaid_curves(axes[0, 1], record, dominant)
         keep("correlation-map", made)

@@ -324,11 +324,8 @@ def density(
     """
     z = check_codes(z, latent_dim=moments.d if moments else None, finite=False)
     pair = check_pairs([(i, j)], z.shape[1])[0].tolist()
-    if moments is None:
-        moments = _column_moments(z, pair)
-    else:
-        moments = moments.part(pair)
-    accumulator = PlaneDensity(moments, (0, 1), bins=bins)
+    own = _column_moments(z, pair) if moments is None else moments.part(pair)
+    accumulator = PlaneDensity(own, (0, 1), bins=bins)
     # The two columns, as a view.
     i, j = pair
     columns = z[:, i :: j - i][:, :2]

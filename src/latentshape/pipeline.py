@@ -39,6 +39,8 @@ STAGES = ("train", "encode", "analyze", "evaluate", "report")
 #: How codes are looked at: all components together; position by position; joint laws in leading coordinates
 #: beside a low-rank Gaussian; low-rank beyond 1,024 components, else flat.
 TREATMENTS = ("auto", "flat", "positions", "low-rank")
+#: Codes from which on positions are measured.
+LEAST_POSITIONED = 10
 #: The sampler of large enough classes where nothing was judged: of those that need no further package
 #: and no training, the one whose pictures of classes were nearest to the classes' reconstructions.
 WHERE_SAMPLER = "elliptical"
@@ -239,29 +241,27 @@ def analyze_codes(
         if dropped:
             say(f"  note: {dropped:,} of {len(z):,} codes are not finite and left out")
             z = check_codes(np.asarray(z[finite]), finite=False)
+    whole, positions, reduction = z, None, None
     spatial = code_shape is not None and len(code_shape) == 3 and code_shape[1] * code_shape[2] > 1
-    positions = None
     if kind == "positions":
         if not spatial or code_shape is None:
             raise InputError(
                 "--treatment positions needs codes with a shape, (n, c, h, w), got "
                 f"{(len(z), *(code_shape or z.shape[1:]))}; pass such an array, or another treatment."
             )
-        say(
-            f"  treatment: positions, one of the {code_shape[1] * code_shape[2]:,} of each code at random"
-        )
-        positions = measure_positions(z, code_shape)
+        places = code_shape[1] * code_shape[2]
+        say(f"  treatment: positions, one of the {places:,} of each code at random")
         z = one_position(z, code_shape)
         held_out = None if held_out is None else one_position(held_out, code_shape, seed=1)
-    elif spatial and len(z) >= 10:
-        positions = measure_positions(z, code_shape)
-    reduction = None
-    if kind == "low-rank" or (kind == "auto" and z.shape[1] > WHOLE):
+    elif kind == "low-rank" or (kind == "auto" and z.shape[1] > WHOLE):
         reduction = Reduction.of(z)
         say(
             f"  treatment: low-rank ({z.shape[1]:,} components): joint laws in {reduction.rank} leading "
             f"coordinates, beside a Gaussian of {reduction.law.rank} factors"
         )
+    if spatial and len(z) >= LEAST_POSITIONED:
+        rank = None if reduction is None else reduction.law.rank
+        positions = measure_positions(whole, code_shape, rank=rank)
     reads = 4 * len(z) + (2 * len(held_out) if held_out is not None else 0)
     with bar(reads, "measuring", unit="rows") as progress:
         record = shape.measure(

@@ -25,14 +25,12 @@ from latentshape.progress import bar, say
 from latentshape.shape.measuring import plain
 from latentshape.shape.measuring_wide import Reduction
 from latentshape.shape.spatial import as_codes, measure_positions, one_position
-from latentshape.shape.wide import WHOLE, WideMoments
+from latentshape.shape.wide import WHOLE, AnyMoments
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["TREATMENTS", "Analysis", "analyze"]
-
-AnyMoments = shape.Moments | WideMoments
 
 TREATMENTS = ("auto", "flat", "positions", "low-rank")
 """How codes are looked at: all components together; one position of each code; joint laws in leading
@@ -221,14 +219,18 @@ def analyze(
             z = check_codes(np.asarray(z[finite]), finite=False)
     if held_out is not None:
         held_out = check_codes(as_codes(held_out)[0], name="held_out", latent_dim=z.shape[1])
-    positions = _positions(z, code_shape, needed=treatment == "positions")
+    whole, reduction = z, None
+    spatial = code_shape is not None and _count(code_shape) > 1
     if treatment == "positions":
-        assert code_shape is not None
+        if not spatial or code_shape is None:
+            raise InputError(
+                "The treatment 'positions' needs codes with a shape, (n, c, h, w), got "
+                f"{(len(z), *(code_shape or z.shape[1:]))}; pass such an array, or another treatment."
+            )
         say(f"  treatment: positions, one of the {_count(code_shape):,} of each code at random")
         z = one_position(z, code_shape)
         held_out = None if held_out is None else one_position(held_out, code_shape, seed=1)
-    reduction = None
-    if treatment == "low-rank" or (treatment == "auto" and z.shape[1] > WHOLE):
+    elif treatment == "low-rank" or (treatment == "auto" and z.shape[1] > WHOLE):
         reduction = Reduction.of(z)
         say(
             f"  treatment: low-rank ({z.shape[1]:,} components): joint laws in {reduction.rank} leading "
@@ -241,15 +243,15 @@ def analyze(
             folder=cache_folder() / NULLS, stage=progress.set_description_str,
             treatment=reduction or "flat",
         )  # fmt: skip
-    if treatment == "positions":
-        assert code_shape is not None
+    if treatment == "positions" and code_shape is not None:
         record["treatment"] = {
             "kind": "positions", "d": math.prod(code_shape), "rank": z.shape[1],
             "why": f"one position of each code, drawn at random: a law of {z.shape[1]} channels, blind to "
             "everything that hangs together between positions (positions.ignored)",
         }  # fmt: skip
-    if positions is not None:
-        record["positions"] = positions
+    if spatial and code_shape is not None and len(whole) >= FEWEST:
+        rank = None if reduction is None else reduction.law.rank
+        record["positions"] = plain(measure_positions(whole, code_shape, rank=rank))
     record["dropped"] = dropped
     if not record["pca"]["eigenvalues"][0] > 0:
         raise InputError(
@@ -262,18 +264,3 @@ def analyze(
 def _count(code_shape: tuple[int, ...]) -> int:
     """Positions of a code of shape (c, h, w); 1 of any other."""
     return code_shape[1] * code_shape[2] if len(code_shape) == 3 else 1
-
-
-def _positions(
-    z: np.ndarray, code_shape: tuple[int, ...] | None, *, needed: bool
-) -> dict[str, Any] | None:
-    """What codes with a shape are position by position; None where they have none, or are too few."""
-    spatial = code_shape is not None and _count(code_shape) > 1
-    if needed and not spatial:
-        raise InputError(
-            "The treatment 'positions' needs codes with a shape, (n, c, h, w), got "
-            f"{(len(z), *(code_shape or z.shape[1:]))}; pass such an array, or another treatment."
-        )
-    if not spatial or code_shape is None or (len(z) < FEWEST and not needed):
-        return None
-    return plain(measure_positions(z, code_shape))

@@ -49,12 +49,11 @@ import numpy as np
 
 from latentshape._checks import check_codes, check_count, check_fraction, check_seed, row_blocks
 from latentshape.errors import InputError, suggestion
-from latentshape.shape.moments import Moments
 from latentshape.shape.radius import mahalanobis_squared
 from latentshape.shape.streaming import Progress, stream
 from latentshape.shape.voids import NearestNeighbours, nearest_neighbours
 from latentshape.shape.whitening import Whitening
-from latentshape.shape.wide import moments_of
+from latentshape.shape.wide import AnyMoments, moments_of
 
 METRICS = ("euclidean", "mahalanobis")
 """How distances are measured: as the codes are, or after whitening them."""
@@ -83,7 +82,7 @@ def nearest_codes(
     k: int = 5,
     *,
     metric: str = "euclidean",
-    moments: Moments | None = None,
+    moments: AnyMoments | None = None,
     progress: Progress | None = None,
 ) -> Neighbours:
     r"""Find the k training codes nearest to each drawn code.
@@ -166,7 +165,7 @@ class Yardstick:
     """
 
     metric: str
-    moments: Moments
+    moments: AnyMoments
     codes: int
     radii: np.ndarray
     distances: np.ndarray
@@ -202,7 +201,7 @@ def novelty_yardstick(
     z: Any,
     *,
     metric: str = "euclidean",
-    moments: Moments | None = None,
+    moments: AnyMoments | None = None,
     queries: int = 500,
     seed: int = 0,
     progress: Progress | None = None,
@@ -330,7 +329,7 @@ def towards_neighbours(
     components: int | None = None,
     keep_radius: bool = False,
     metric: str = "mahalanobis",
-    moments: Moments | None = None,
+    moments: AnyMoments | None = None,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Move drawn codes towards the flat through their nearest training codes.

@@ -27,7 +27,7 @@ from latentshape.shape import (
 )
 from latentshape.shape.correlation import clustered_order
 from latentshape.shape.radius_histogram import radius_histogram
-from latentshape.shape.wide import WideMoments
+from latentshape.shape.wide import AnyMoments
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,8 +38,6 @@ __all__ = ["battery", "close_up", "contours", "correlation_counts", "correlation
            "number_distribution", "overlaid_curves", "plane", "quantiles",
            "radius_and_cubes", "save", "shadow", "spectrum", "styled",
            "two_decimals", "void_gaps"]  # fmt: skip
-
-AnyMoments = Moments | WideMoments
 
 CODES, CONTROL, LAW, ORIGIN, CENTRE = "#2b6cb0", "#dd8b2c", "#1a202c", "#c53030", "#1a202c"
 OTHER = "#718096"

@@ -78,6 +78,6 @@ def positions_figure(record: dict[str, Any]) -> Figure:
             axes[1, k].set_visible(False)
             continue
         position_map(axes[0, k], mean[k], f"channel {k}: mean", diverging=True)
-        position_map(axes[1, k], std[k], f"channel {k}: standard deviation")
+        position_map(axes[1, k], std[k], f"channel {k}: deviation")
     correlation_by_distance(made.add_subplot(grid[2, :]), record)
     return made

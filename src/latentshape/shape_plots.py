@@ -20,7 +20,7 @@ from latentshape.plots import DRAWN, SCATTERED, figure, styled
 from latentshape.position_plots import positions_figure
 from latentshape.shape import PCA, Moments, mahalanobis_squared
 from latentshape.shape.control import GaussianControl
-from latentshape.shape.wide import WideMoments
+from latentshape.shape.wide import AnyMoments, WideMoments
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["SHEETS", "shape_figures", "sheet"]
 
 Record = dict[str, Any]
-AnyMoments = Moments | WideMoments
 
 #: Half a side of a close-up, in standard deviations, and single points in one panel at most.
 CLOSE_SIGMA, CLOSE = 0.5, 2_500
@@ -126,7 +125,7 @@ def radius(record: Record, z: np.ndarray, moments: AnyMoments) -> Figure:
     treatment = _low_rank(record)
     if treatment and record["mahalanobis"]["mean"] is not None:
         _radius_in_leading(axes[0, 1], z, moments, treatment["rank"])
-    elif record["mahalanobis"]["mean"] is not None:
+    elif record["mahalanobis"]["mean"] is not None and isinstance(moments, Moments):
         plots.mahalanobis_radius(axes[0, 1], z, moments, record["centre"]["offset_sigma"])
     else:
         axes[0, 1].set_axis_off()
@@ -183,8 +182,8 @@ def correlation_map(record: Record, z: np.ndarray, moments: AnyMoments) -> Figur
         return None
     made, axes = figure(1, 2, height=3.2)
     treatment = _low_rank(record)
-    among = moments.part(treatment["pairs_among"]) if treatment else moments
-    plots.correlation_map(axes[0, 0], among.correlation())
+    among = treatment["pairs_among"] if treatment else range(record["d"])
+    plots.correlation_map(axes[0, 0], moments.part(among).correlation())
     dominant = [j for j, column in enumerate(record["components"]) if column["dominant"]]
     plots.overlaid_curves(axes[0, 1], record, dominant)
     return made

@@ -13,7 +13,8 @@ import numpy as np
 
 from latentshape._checks import thinned
 from latentshape.plots import CODES, DRAWN, LAW, ORIGIN, figure, plane, styled
-from latentshape.shape import MahalanobisLaw, Moments
+from latentshape.shape import MahalanobisLaw
+from latentshape.shape.wide import AnyMoments
 from latentshape.walks import Plane, Walk
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def path_over_codes(
     ax: Axes,
     z: np.ndarray,
     paths: np.ndarray,
-    moments: Moments,
+    moments: AnyMoments,
     shown: Plane,
     names: Sequence[str] = (),
 ) -> Axes:
@@ -75,7 +76,7 @@ def path_over_codes(
 
 
 @styled
-def radius_along(ax: Axes, walk: Walk, moments: Moments) -> Axes:
+def radius_along(ax: Axes, walk: Walk, moments: AnyMoments) -> Axes:
     """Mahalanobis radius of every step, over the band in which 98 % of a Gaussian's codes lie."""
     from matplotlib.ticker import MaxNLocator
 
@@ -99,7 +100,7 @@ def radius_along(ax: Axes, walk: Walk, moments: Moments) -> Axes:
 
 
 @styled
-def walk_figure(walk: Walk, z: np.ndarray, moments: Moments) -> Figure:
+def walk_figure(walk: Walk, z: np.ndarray, moments: AnyMoments) -> Figure:
     """A walk in one figure: a panel for each of its planes, five at most, and the radii.
 
     Args:
@@ -121,7 +122,7 @@ def walk_figure(walk: Walk, z: np.ndarray, moments: Moments) -> Figure:
     return made
 
 
-def _on_a_line(ax: Axes, codes: np.ndarray, places: np.ndarray, moments: Moments) -> np.ndarray:
+def _on_a_line(ax: Axes, codes: np.ndarray, places: np.ndarray, moments: AnyMoments) -> np.ndarray:
     """Histogram of codes of one component; places of the paths (rows, steps, 2), one over another."""
     heights, _, _ = ax.hist(codes[:, 0], bins=60, color=CODES, alpha=0.45)
     top = float(np.max(heights))

@@ -67,7 +67,7 @@ from latentshape.shape.moments import Moments, singular_why
 from latentshape.shape.pca import PCA
 from latentshape.shape.radius import mahalanobis_squared
 from latentshape.shape.whitening import Whitening
-from latentshape.shape.wide import moments_of
+from latentshape.shape.wide import AnyMoments, moments_of
 
 COORDINATES = ("components", "pca")
 """What a pair of numbers may mean: components, from 0, or PCA axes, from 1; both as in figures."""
@@ -81,6 +81,7 @@ LogProb = Callable[[np.ndarray], np.ndarray]
 Gradient = Callable[[np.ndarray], np.ndarray]
 """Gradient of a log-density at codes (n, d), shape (n, d)."""
 
+_FOREMOST = 64
 _HALF_WIDTH = np.sqrt(2 * np.log(2))
 _NO_VARIANCE = 1e-12
 _OPPOSITE = 1e-6
@@ -103,7 +104,7 @@ class Plane:
         """Coordinates of codes (n, d) in the plane, shape (n, 2); the origin is at (0, 0)."""
         return np.concatenate([b @ self.directions.astype(b.dtype).T for b in row_blocks(z)])
 
-    def moments(self, moments: Moments) -> Moments:
+    def moments(self, moments: AnyMoments) -> Moments:
         """Mean and covariance of the shadow of the cloud."""
         cov = self.directions @ moments.times(self.directions.T)
         return Moments(moments.n, self.directions @ moments.mean, cov)
@@ -162,7 +163,7 @@ class Walk:
         }
 
 
-def make_walk(kind: str, z: Any, moments: Moments | None = None, /, **options: Any) -> Walk:
+def make_walk(kind: str, z: Any, moments: AnyMoments | None = None, /, **options: Any) -> Walk:
     """Make a walk of any kind through the cloud of codes z (n, d).
 
     Args:
@@ -196,7 +197,7 @@ def make_walk(kind: str, z: Any, moments: Moments | None = None, /, **options: A
 # --- lines and grids --------------------------------------------------------------------------------
 
 
-def origin(moments: Moments, *, steps: int = 6, beyond: int = 0) -> Walk:
+def origin(moments: AnyMoments, *, steps: int = 6, beyond: int = 0) -> Walk:
     """Walk in a straight line from the origin to the centre of the cloud.
 
     Args:
@@ -228,7 +229,7 @@ def origin(moments: Moments, *, steps: int = 6, beyond: int = 0) -> Walk:
 
 
 def component(
-    moments: Moments,
+    moments: AnyMoments,
     *,
     pairs: Sequence[tuple[int, int]] | None = None,
     coordinates: str = "components",
@@ -312,7 +313,7 @@ def component(
 
 
 def plane(
-    moments: Moments,
+    moments: AnyMoments,
     *,
     pair: tuple[int, int] | None = None,
     coordinates: str = "pca",
@@ -369,7 +370,9 @@ def plane(
     )  # fmt: skip
 
 
-def pca(moments: Moments, *, axes: int | None = None, steps: int = 7, extent: float = 3.0) -> Walk:
+def pca(
+    moments: AnyMoments, *, axes: int | None = None, steps: int = 7, extent: float = 3.0
+) -> Walk:
     r"""Walk along the first PCA axes, one row for each: :math:`z = m + s \sqrt{\lambda_k}\, a_k`.
 
     Args:
@@ -412,7 +415,7 @@ def pca(moments: Moments, *, axes: int | None = None, steps: int = 7, extent: fl
 
 
 def morph(
-    moments: Moments,
+    moments: AnyMoments,
     *,
     z: Any = None,
     start: Any = None,
@@ -475,7 +478,7 @@ def morph(
 
 
 def grid(
-    moments: Moments,
+    moments: AnyMoments,
     *,
     z: Any = None,
     corners: Any = None,
@@ -735,7 +738,7 @@ class _PathEnergy:
 
 
 def default_pairs(
-    moments: Moments, coordinates: str = "components", count: int = 3
+    moments: AnyMoments, coordinates: str = "components", count: int = 3
 ) -> list[tuple[int, int]]:
     """Pairs worth looking at: of components that stand out and correlate, or of the first PCA axes.
 
@@ -764,6 +767,10 @@ def default_pairs(
             np.flatnonzero(~moments.constant).tolist(),
             key=lambda j: (not ahead[j], -abs(moments.mean[j]) - width[j]),
         )
+        if not isinstance(moments, Moments):  # too many for all pairs: those among the foremost
+            among = order[:_FOREMOST]
+            found = default_pairs(moments.part(among), count=count)
+            return [(among[i], among[j]) for i, j in found]
         r = moments.correlation()
         pairs = []
         while order:
@@ -839,13 +846,13 @@ class _Basis:
         return (c * steps[0] + s * steps[1]) / reach, c * steps[1] - s * steps[0]
 
 
-def _bases(moments: Moments, pairs: Any, coordinates: str) -> list[_Basis]:
+def _bases(moments: AnyMoments, pairs: Any, coordinates: str) -> list[_Basis]:
     """The planes of pairs, each looked at."""
     axes = PCA.of(moments) if _is_pca(coordinates) else None
     return [_pair_basis(moments, axes, pair) for pair in _pairs(pairs)]
 
 
-def _pair_basis(moments: Moments, axes: PCA | None, pair: tuple[int, int]) -> _Basis:
+def _pair_basis(moments: AnyMoments, axes: PCA | None, pair: tuple[int, int]) -> _Basis:
     d, low = moments.d, 0 if axes is None else 1
     what = "components" if axes is None else "PCA axes"
     if not all(low <= k < d + low for k in pair) or pair[0] == pair[1]:
@@ -868,7 +875,7 @@ def _pair_basis(moments: Moments, axes: PCA | None, pair: tuple[int, int]) -> _B
     return _basis(moments, vectors, names)
 
 
-def _given_basis(moments: Moments, directions: Any) -> _Basis:
+def _given_basis(moments: AnyMoments, directions: Any) -> _Basis:
     vectors = check_codes(directions, name="directions", latent_dim=moments.d).astype(np.float64)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     if len(vectors) != 2 or not length.all():
@@ -879,7 +886,7 @@ def _given_basis(moments: Moments, directions: Any) -> _Basis:
     return _basis(moments, vectors / length, ("direction 1", "direction 2"))
 
 
-def _basis(moments: Moments, vectors: np.ndarray, names: tuple[str, str]) -> _Basis:
+def _basis(moments: AnyMoments, vectors: np.ndarray, names: tuple[str, str]) -> _Basis:
     cov = vectors @ moments.times(vectors.T)
     std = np.sqrt(np.diag(cov))
     r = float(cov[0, 1] / (std[0] * std[1])) if std.all() else 1.0
@@ -896,7 +903,7 @@ def _basis(moments: Moments, vectors: np.ndarray, names: tuple[str, str]) -> _Ba
 
 
 def _plane_along(
-    first: np.ndarray, name: str, moments: Moments, *others: tuple[np.ndarray, str]
+    first: np.ndarray, name: str, moments: AnyMoments, *others: tuple[np.ndarray, str]
 ) -> Plane:
     """A plane with one direction along `first`; the other from `others`, or from the PCA axes."""
     u = first / np.linalg.norm(first)
@@ -909,7 +916,7 @@ def _plane_along(
 
 
 def _walk(
-    kind: str, moments: Moments, paths: Any, positions: Any, labels: Sequence[str],
+    kind: str, moments: AnyMoments, paths: Any, positions: Any, labels: Sequence[str],
     row_labels: Sequence[str], planes: Sequence[Plane], title: str, description: str,
 ) -> Walk:  # fmt: skip
     """Put the parts together: codes in float32, and the radius of each."""
@@ -926,7 +933,7 @@ def _walk(
 
 
 def _ends(
-    moments: Moments, z: Any, start: Any, end: Any, seed: int
+    moments: AnyMoments, z: Any, start: Any, end: Any, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Starts and ends of paths, (k, d) each, float64."""
     if start is None and end is None:
@@ -952,7 +959,7 @@ def _ends(
 
 
 def _ways(
-    moments: Moments,
+    moments: AnyMoments,
     method: str | None,
     log_prob: LogProb | None = None,
     gradient: Gradient | None = None,
@@ -985,7 +992,7 @@ def _dips(walk: Walk) -> str:
     )
 
 
-def _whitening(moments: Moments, purpose: str, cure: str) -> Whitening:
+def _whitening(moments: AnyMoments, purpose: str, cure: str) -> Whitening:
     why = singular_why(moments)
     if why is not None:
         raise InputError(

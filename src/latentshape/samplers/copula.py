@@ -94,7 +94,7 @@ class Copula(Sampler):
     def _fit(self, z: np.ndarray) -> None:
         check_choice(self.coordinates, name="coordinates", choices=("pca", "original"))
         cure = "use the sampler 'gaussian' with shrinkage or fewer components, or the sampler 'diagonal'"
-        self._need_covariance(*z.shape, cure)
+        self._need_covariance(len(z), z.shape[1], cure)
         moments = Moments.of(z)
         self.center_ = moments.mean
         if self.coordinates == "pca":

@@ -90,7 +90,7 @@ class Ellipsoid(Sampler):
         radius = None if self.radius is None else check_positive(self.radius, name="radius")
         level = _check_level(self.level)
         self._need_covariance(
-            *z.shape, "use the sampler 'gaussian' with shrinkage or fewer components"
+            len(z), z.shape[1], "use the sampler 'gaussian' with shrinkage or fewer components"
         )
         moments = Moments.of(z)
         self.factor_ = self._factor(moments)

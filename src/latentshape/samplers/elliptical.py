@@ -75,7 +75,7 @@ class Elliptical(Sampler):
 
     def _fit(self, z: np.ndarray) -> None:
         self._need_covariance(
-            *z.shape, "use the sampler 'gaussian' with shrinkage or fewer components"
+            len(z), z.shape[1], "use the sampler 'gaussian' with shrinkage or fewer components"
         )
         moments = Moments.of(z)
         self.factor_ = moments.factor()

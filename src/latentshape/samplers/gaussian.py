@@ -126,7 +126,7 @@ class ZeroMean(_GaussianLaw):
     description = "A Gaussian with the codes' covariance, but centred at the origin."
 
     def _fit(self, z: np.ndarray) -> None:
-        self._need_covariance(*z.shape, _FULL_CURE)
+        self._need_covariance(len(z), z.shape[1], _FULL_CURE)
         self._keep(np.zeros(z.shape[1]), Moments.of(z).factor())
 
 

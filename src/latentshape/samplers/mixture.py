@@ -147,7 +147,7 @@ class Mixture(Sampler):
         if wanted is not None:
             wanted = check_count(wanted, name="components")
         self._need_covariance(
-            *z.shape, "use the sampler 'gaussian' with shrinkage or fewer components"
+            len(z), z.shape[1], "use the sampler 'gaussian' with shrinkage or fewer components"
         )
         moments = Moments.of(z)
         ridge = share * float(np.diag(moments.cov).mean())

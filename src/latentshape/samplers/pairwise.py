@@ -146,7 +146,7 @@ class PairwiseEllipse(Sampler):
         self._need_size(z.shape[1])
         if self.components is None and self.coordinates == "pca":
             self._need_covariance(
-                *z.shape, f"use components={min(z.shape[1], len(z) - 1)} or fewer"
+                len(z), z.shape[1], f"use components={min(z.shape[1], len(z) - 1)} or fewer"
             )
         everything = Moments.of(z)
         within = np.inf

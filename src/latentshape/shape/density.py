@@ -43,6 +43,7 @@ from latentshape.shape.compiled import compiled_loops
 from latentshape.shape.ellipses import SIGMAS, expected_coverage
 from latentshape.shape.moments import Moments, MomentSums
 from latentshape.shape.screening import check_pairs
+from latentshape.shape.wide import AnyMoments
 
 _SPAN = 5.0
 _MAX_BINS = 2048
@@ -298,7 +299,9 @@ class PlaneDensity:
         self._table -= sum_g
 
 
-def density(z: Any, i: int, j: int, bins: int = 256, moments: Moments | None = None) -> Density2D:
+def density(
+    z: Any, i: int, j: int, bins: int = 256, moments: AnyMoments | None = None
+) -> Density2D:
     """Estimate the density of codes (n, d) in the plane of components i and j.
 
     Agrees with `scipy.stats.gaussian_kde(z[:, [i, j]].T)` to 2e-4 of the peak, on a grid of `bins`
@@ -321,8 +324,8 @@ def density(z: Any, i: int, j: int, bins: int = 256, moments: Moments | None = N
     """
     z = check_codes(z, latent_dim=moments.d if moments else None, finite=False)
     pair = check_pairs([(i, j)], z.shape[1])[0].tolist()
-    moments = _column_moments(z, pair) if moments is None else moments.part(pair)
-    accumulator = PlaneDensity(moments, (0, 1), bins=bins)
+    own = _column_moments(z, pair) if moments is None else moments.part(pair)
+    accumulator = PlaneDensity(own, (0, 1), bins=bins)
     # The two columns, as a view.
     i, j = pair
     columns = z[:, i :: j - i][:, :2]

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from latentshape._checks import check_codes, check_seed, row_blocks
 from latentshape.shape.components import NumberDistributions
@@ -80,11 +81,12 @@ class Reduction:
     def of(cls, z: Any, *, seed: int = 0) -> "Reduction":
         """Fit the law, and take as many leading axes as the rule of the module says."""
         z = check_codes(z)
-        moments = WideMoments.of(z)
-        law = LowRankGaussian.of(z, seed=seed)
-        most = max(2, min(COORDINATES, moments.n // CODES_PER_COORDINATE))
-        k = max(2, min(most, max(LEAST_COORDINATES, law.rank)))
-        return cls(moments, law, moments.leading_axes(k))
+        with threadpool_limits(1):  # as in `measure`
+            moments = WideMoments.of(z)
+            law = LowRankGaussian.of(z, seed=seed)
+            most = max(2, min(COORDINATES, moments.n // CODES_PER_COORDINATE))
+            k = max(2, min(most, max(LEAST_COORDINATES, law.rank)))
+            return cls(moments, law, moments.leading_axes(k))
 
     @property
     def rank(self) -> int:

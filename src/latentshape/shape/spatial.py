@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 from scipy import linalg
+from threadpoolctl import threadpool_limits
 
 from latentshape._checks import check_codes, check_seed
 from latentshape.errors import InputError
@@ -105,7 +106,7 @@ def one_position(z: Any, code_shape: tuple[int, ...], *, seed: int = 0) -> np.nd
 
 
 def measure_positions(
-    z: Any, code_shape: tuple[int, ...] | None = None, *, seed: int = 0
+    z: Any, code_shape: tuple[int, ...] | None = None, *, seed: int = 0, rank: int | None = None
 ) -> Record:
     """Look at codes position by position, beside independent normal positions of one law.
 
@@ -113,6 +114,7 @@ def measure_positions(
         z: Codes (n, c, h, w); or (n, d) with their `code_shape`. n >= 10, finite.
         code_shape: (c, h, w).
         seed: Of the control, and of which codes are held out.
+        rank: Factors of the law ``low-rank`` among the likelihoods; None: chosen.
 
     Returns:
         A dictionary ready for `json.dump` once arrays are lists, with the keys
@@ -150,8 +152,13 @@ def measure_positions(
     shape = _sides(code_shape or own or ())
     z = check_codes(z, min_samples=10)
     positions_of(z, shape)
-    moments = WideMoments.of(z)
-    seed = check_seed(seed)
+    with threadpool_limits(1):  # many small products: more threads would wait for one another
+        return _measured(WideMoments.of(z), shape, check_seed(seed), rank)
+
+
+def _measured(
+    moments: WideMoments, shape: tuple[int, int, int], seed: int, rank: int | None
+) -> Record:
     read = _read(moments, shape)
     control = WideMoments.of(_independent(read, shape, min(moments.n, _USED), seed))
     beside = _read(control, shape)
@@ -169,7 +176,7 @@ def measure_positions(
         "skewness_error": skewness_error,
         "excess_kurtosis_error": kurtosis_error,
         "correlation_by_distance": rows,
-        "likelihood": _likelihoods(z, shape, seed),
+        "likelihood": _likelihoods(moments.z, shape, seed, rank),
         "control": {
             key: beside[key] for key in ("between_positions", "std_spread", "ignored", "channels")
         },
@@ -303,7 +310,7 @@ def _independent(read: Record, shape: tuple[int, int, int], n: int, seed: int) -
     return drawn.reshape(n, -1)
 
 
-def _likelihoods(z: np.ndarray, shape: tuple[int, int, int], seed: int) -> Record:
+def _likelihoods(z: np.ndarray, shape: tuple[int, int, int], seed: int, rank: int | None) -> Record:
     """Mean log-likelihood of held-out codes, from the plainest law to one that sees positions together."""
     n = min(len(z), _USED)
     order = np.random.default_rng((seed, 35)).permutation(len(z))[:n]
@@ -330,7 +337,8 @@ def _likelihoods(z: np.ndarray, shape: tuple[int, int, int], seed: int) -> Recor
         constant = np.log(variances + ridge).sum() + d * np.log(2 * np.pi)
         found[name] = float(-0.5 * (squared.mean() + constant))
     found["per-position"] = float(per_position.mean())
-    law = LowRankGaussian.of(fitted, seed=seed)
+    most = min(d - 1, len(fitted) - 1)
+    law = LowRankGaussian.of(fitted, None if rank is None else min(rank, most), seed=seed)
     found["low-rank"] = float(law.log_density(held).mean()) if (law.noise > 0).all() else None
     found["rank"] = law.rank
     return found

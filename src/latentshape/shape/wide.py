@@ -23,7 +23,7 @@ References:
     Dawid, 1977, https://doi.org/10.1111/j.2517-6161.1977.tb01623.x (laws that a rotation of rows leaves)
 """
 
-__all__ = ["WHOLE", "WideMoments", "moments_of", "participation", "principal_axes"]
+__all__ = ["WHOLE", "AnyMoments", "WideMoments", "moments_of", "participation", "principal_axes"]
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -138,7 +138,11 @@ class WideMoments:
             yield (block - self.mean.astype(block.dtype)).astype(block.dtype, copy=False)
 
 
-def moments_of(z: Any, *, whole: int = WHOLE) -> Moments | WideMoments:
+AnyMoments = Moments | WideMoments
+"""Mean and variances at least."""
+
+
+def moments_of(z: Any, *, whole: int = WHOLE) -> AnyMoments:
     """`Moments` of codes of at most `whole` components, `WideMoments` of more."""
     z = check_codes(z, finite=False)
     return Moments.of(z) if z.shape[1] <= whole else WideMoments.of(z)

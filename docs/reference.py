@@ -22,17 +22,17 @@ from latentshape.samplers import SAMPLERS, sampler_class
 HERE = Path(__file__).parent
 HEAD = """# The command line
 
-Written by `python docs/reference.py` from the program's own help; `latentshape COMMAND --help` says the same.
-Defaults stand in square brackets. A mistake that you can mend ends in one sentence and exit code 2; Ctrl-C in exit
-code 130, and the same command then goes on where it stopped. What to use when: [guide.md](guide.md).
+Written by `python docs/reference.py` from the program's own help; `latentshape COMMAND --help` says the
+same. Defaults stand in square brackets. A mistake that you can mend ends in one sentence and exit code 2; Ctrl-C
+in exit code 130, and the same command then goes on where it stopped. What to use when: [the guide](guide.md).
 
 | command | what it does |
 |---|---|
 """
 CONFIG = """## Options of the config
 
-`run`, `train` and `sweep` take every field of a run's config. A preset goes before the defaults shown here, and what
-you type goes before the preset.
+`run`, `train` and `sweep` take every field of a run's config. A preset goes before the defaults shown here, and
+what you type goes before the preset.
 
 """
 
@@ -51,7 +51,8 @@ def cli_page() -> str:
     """The page on the command line, as Markdown."""
     verbs = list(_verbs(_parser()))
     parts = [HEAD]
-    parts += [f"| [`{name}`](#latentshape-{name.replace(' ', '-')}) | {about} |\n" for name, about, _ in verbs]  # fmt: skip
+    for name, about, _ in verbs:
+        parts.append(f"| [`{name}`](#latentshape-{name.replace(' ', '-')}) | {about} |\n")
     for name, about, parser in verbs:
         parts.append(f"\n## latentshape {name}\n\n{about[0].upper()}{about[1:]}.\n\n")
         parts.append(f"```text\nlatentshape {name} {_synopsis(parser)}\n```\n")

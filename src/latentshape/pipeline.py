@@ -682,19 +682,26 @@ def report_run(run: RunFolder) -> Path:
 
 
 def run_all(
-    config: Config, out: Path, tensorboard: bool = False, stages: Collection[str] = STAGES
+    config: Config, out: str | Path, tensorboard: bool = False, stages: Collection[str] = STAGES
 ) -> RunFolder:
     """The main job: train, encode, analyze, evaluate, report; what is done already is skipped.
 
     Args:
-        config: What to train.
+        config: What to train, as `latentshape.make_config` makes it.
         out: The run folder.
         tensorboard: Also write the metrics to ``out/tensorboard``.
         stages: Which of `STAGES`; ``train`` is always among them.
+
+    Returns:
+        The run folder, for `latentshape.load_codes`, `latentshape.load_model` and all others.
+
+    Raises:
+        InputError: The folder holds another run, the images cannot be read, or training diverged.
+        Interrupted: Ctrl-C came; the same call goes on from there.
     """
     from latentshape.evaluation.faces import detector_missing
 
-    run = train_run(config, out, tensorboard)
+    run = train_run(config, Path(out), tensorboard)
     codes = [run.codes_path / f"{s}.npy" for s in ("train", "validation", "test")]
 
     def due(stage: str, *artefacts: Path) -> bool:

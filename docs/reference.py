@@ -23,17 +23,17 @@ HERE = Path(__file__).parent
 HEAD = """# The command line
 
 Written by `python docs/reference.py` from the program's own help; `latentshape COMMAND --help` says the
-same. Defaults stand in square brackets. A mistake that you can mend ends in one sentence and exit code 2; Ctrl-C
-in exit code 130, and the same command then goes on where it stopped. What to use when: [the guide](guide.md).
+same. Defaults stand in square brackets. A mistake that you can mend ends in one sentence and exit code 2;
+Ctrl-C in exit code 130, and the same command then goes on where it stopped. What to use when:
+[the guide](guide.md).
 
 | command | what it does |
 |---|---|
 """
 CONFIG = """## Options of the config
 
-`run`, `train` and `sweep` take every field of a run's config. A preset goes before the defaults shown here, and
-what you type goes before the preset.
-
+`run`, `train` and `sweep` take every field of a run's config. A preset goes before the defaults shown here,
+and what you type goes before the preset.
 """
 
 #: Under which heading of docs/api.md a public name stands, by the first word of the module it lives in.
@@ -61,7 +61,7 @@ def cli_page() -> str:
         if config:
             parts.append("\nAnd all [options of the config](#options-of-the-config).\n")
     train = next(parser for name, _, parser in verbs if name == "train")
-    parts.append("\n" + CONFIG.rstrip() + "\n")
+    parts.append("\n" + CONFIG)
     parts += [f"\n### {title}\n{_table(actions)}" for title, actions in _config_groups(train)]
     return "".join(parts)
 

@@ -40,7 +40,7 @@ check: $(VENV)/.dev$(SYSTEM_SITE) docs
 	$(BIN)/mypy
 
 docs: $(VENV)/.docs$(SYSTEM_SITE)
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+	$(BIN)/python -m sphinx --quiet --fresh-env --write-all --fail-on-warning --keep-going -b html docs docs/_build/html
 
 notebooks: $(VENV)/.docs$(SYSTEM_SITE)
 	$(BIN)/python docs/execute_notebooks.py

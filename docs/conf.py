@@ -18,8 +18,6 @@ version = release = latentshape.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
-#: Two bases of classes that are documented here are private, or others' and not installed everywhere.
-suppress_warnings: list[str] = []
 
 # Pages are also read on code hosts: only what these render too, and what is left unseen there.
 myst_enable_extensions = ["dollarmath", "colon_fence"]
@@ -33,6 +31,8 @@ default_role = "py:obj"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
+# What scikit-learn adds to estimators, with links into its own pages.
+autodoc_default_options = {"exclude-members": "set_fit_request, set_score_request"}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
 from sphinx.errors import ExtensionError
 
@@ -27,23 +28,49 @@ def foreign(text: str) -> list[str]:
     return [next(filter(None, found)) for found in FETCHED.findall(text)]
 
 
+#: Alphabets that browsers take from Unicode alone: the attribute, the first of its capital letters, and the
+#: letters that were in Unicode before it.
+ALPHABETS = {
+    "double-struck": (0x1D538, dict(zip("CHNPQRZ", "ℂℍℕℙℚℝℤ"))),
+    "script": (0x1D49C, dict(zip("BEFHILMR", "ℬℰℱℋℐℒℳℛ"))),
+}
+_LETTER = re.compile(r'<mi mathvariant="(double-struck|script)">([A-Z])</mi>')
+_BAR = re.compile(r"<mo[^>]*>(&#x0007C;|&#x02016;|&#x02225;)</mo>")
+_LEADING_MINUS = re.compile(
+    r"((?:<mo[^>]*>(?:[(\[=]|&#x0002C;|&#x0003D;)</mo>|<mrow>))<mo>&#x02212;</mo>"
+)
+
+
+def mathml(formula: str, display: str = "inline") -> str:
+    """A LaTeX formula as MathML that browsers set as it was meant."""
+
+    def letter(found: re.Match[str]) -> str:
+        first, older = ALPHABETS[found[1]]
+        return f"<mi>{older.get(found[2], chr(first + ord(found[2]) - ord('A')))}</mi>"
+
+    text = _LETTER.sub(letter, convert(formula, display=display))
+    # Bars are fences here, never relations, and a minus that nothing stands before is a sign.
+    text = _BAR.sub(r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', text)
+    return _LEADING_MINUS.sub(r'\1<mo form="prefix">&#x02212;</mo>', text)
+
+
 def _inline(writer, node) -> None:
-    writer.body.append(convert(node.astext(), display="inline"))
-    raise _skip()
+    writer.body.append(mathml(node.astext()))
+    raise SkipNode
 
 
 def _block(writer, node) -> None:
-    number = f'<span class="eqno">({node["number"]})</span>' if node["number"] else ""
     formulas = [part for part in node.astext().split("\n\n") if part.strip()]
-    shown = "".join(convert(formula, display="block") for formula in formulas)
-    writer.body.append(f'<div class="math">{number}{shown}</div>\n')
-    raise _skip()
+    shown = "".join(mathml(_aligned(formula), "block") for formula in formulas)
+    writer.body.append(f'<div class="math">{shown}</div>\n')
+    raise SkipNode
 
 
-def _skip() -> Exception:
-    from docutils.nodes import SkipNode
-
-    return SkipNode()
+def _aligned(formula: str) -> str:
+    """Several lines, as Sphinx understands them, in the environment that they leave out."""
+    if r"\\" in formula and r"\begin" not in formula:
+        return rf"\begin{{aligned}}{formula}\end{{aligned}}"
+    return formula
 
 
 def _refuse_foreign(app, exception) -> None:

@@ -41,7 +41,7 @@ python_maximum_signature_line_length = 90
 toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
-html_title = f"latentshape {version}"
+html_title = "latentshape"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False

@@ -46,12 +46,23 @@ def kept(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if cell.cell_type != "code":
             continue
         cell.metadata = {}
-        cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
+        cell.outputs = _merged([one for one in cell.outputs if one.get("name") != "stderr"])
         for output in cell.outputs:
             data = output.get("data", {})
             if "image/png" in data:
                 data["image/png"] = _palette(data["image/png"])
     return notebook
+
+
+def _merged(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """What was printed in several pieces, as one."""
+    merged: list[nbformat.NotebookNode] = []
+    for one in outputs:
+        if merged and one.output_type == merged[-1].output_type == "stream":
+            merged[-1].text += one.text
+        else:
+            merged.append(one)
+    return merged
 
 
 def _palette(encoded: str) -> str:

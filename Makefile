@@ -1,7 +1,9 @@
 # make demo    faces from a bare clone: train, measure, draw, judge -> runs/faces/report.html
 # make test    the whole test suite
 # make test-frameworks   other people's models: Keras (torch, JAX), diffusers, ONNX
-# make check   format, lint, types
+# make check   format, lint, types, and the site without a warning
+# make docs    the site: docs/_build/html/index.html
+# make notebooks   execute the notebooks of the site again, and keep what they show
 # make bench   speed, as ratios against peers measured in the same run
 #
 # SYSTEM_SITE=1  use an already installed torch (for example a CUDA build) instead of the pinned one
@@ -37,10 +39,16 @@ test-frameworks: $(VENV)/.frameworks$(SYSTEM_SITE)
 	KERAS_BACKEND=torch $(BIN)/python -m pytest --quiet tests/frameworks
 	KERAS_BACKEND=jax $(BIN)/python -m pytest --quiet tests/frameworks/test_keras.py
 
-check: $(VENV)/.dev$(SYSTEM_SITE)
+check: $(VENV)/.dev$(SYSTEM_SITE) docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.docs$(SYSTEM_SITE)
+	$(BIN)/python -m sphinx --quiet --fresh-env --write-all --fail-on-warning --keep-going -b html docs docs/_build/html
+
+notebooks: $(VENV)/.docs$(SYSTEM_SITE)
+	$(BIN)/python docs/execute_notebooks.py
 
 bench: $(VENV)/.bench$(SYSTEM_SITE)
 	$(BIN)/python benchmarks/training.py
@@ -53,7 +61,7 @@ bench: $(VENV)/.bench$(SYSTEM_SITE)
 install: $(VENV)/.demo$(SYSTEM_SITE)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) docs/_build .pytest_cache .mypy_cache .ruff_cache
 
 # The stamps carry the choice of SYSTEM_SITE, so that changing it makes a fresh environment.
 $(VENV)/.python$(SYSTEM_SITE): constraints.txt
@@ -69,12 +77,16 @@ $(VENV)/.dev$(SYSTEM_SITE): $(VENV)/.demo$(SYSTEM_SITE)
 	$(PIP) -e '.[faces,fast,parquet,flow,browser,dev]' $(CONSTRAINTS)
 	@touch $@
 
-$(VENV)/.frameworks$(SYSTEM_SITE): $(VENV)/.dev$(SYSTEM_SITE)
-	$(PIP) -e '.[faces,fast,parquet,flow,browser,dev,keras,jax,diffusers,onnx]' $(CONSTRAINTS)
+$(VENV)/.docs$(SYSTEM_SITE): $(VENV)/.dev$(SYSTEM_SITE)
+	$(PIP) -e '.[faces,fast,parquet,flow,browser,dev,docs]' $(CONSTRAINTS)
+	@touch $@
+
+$(VENV)/.frameworks$(SYSTEM_SITE): $(VENV)/.docs$(SYSTEM_SITE)
+	$(PIP) -e '.[faces,fast,parquet,flow,browser,dev,docs,keras,jax,diffusers,onnx]' $(CONSTRAINTS)
 	@touch $@
 
 $(VENV)/.bench$(SYSTEM_SITE): $(VENV)/.dev$(SYSTEM_SITE)
 	$(PIP) -e '.[faces,fast,parquet,flow,browser,dev,bench]' $(CONSTRAINTS)
 	@touch $@
 
-.PHONY: demo test test-frameworks check bench install clean
+.PHONY: demo test test-frameworks check docs notebooks bench install clean

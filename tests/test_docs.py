@@ -1,5 +1,6 @@
-"""What the documents say is what the program does: every command and snippet of the README is run."""
+"""What the documents say is what the program does: every command and snippet of README and pages is run."""
 
+import inspect
 import json
 import re
 import runpy
@@ -24,7 +25,8 @@ from latentshape.files import write_json
 from latentshape.runs import RunFolder
 from latentshape.samplers import SAMPLERS
 from latentshape.shape import measure
-from tiny_run import hurry
+from tiny_run import copy, finished, hurry  # noqa: F401  (fixtures)
+from tiny_run import words as tiny_words
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,12 +36,21 @@ SMALL = shlex.split(
 )
 
 
+#: The site: its pages, those that a program wrote or that only tell what has been, and all others.
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
+
+
 def blocks(language: str, text: str = README) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def commands(text: str = README) -> list[list[str]]:
-    lines = "".join(blocks("sh", text)).splitlines()
+    return [words for block in blocks("sh", text) for words in commands_of(block)]
+
+
+def commands_of(block: str) -> list[list[str]]:
+    lines = block.replace("\\\n", " ").splitlines()
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
@@ -122,24 +133,98 @@ def test_every_command_and_snippet_of_the_readme_runs(
     exec(compile(snippets[0], "README.md", "exec"), {})
     exec(compile(snippets[1], "README.md", "exec"), theirs())
     assert (place / "runs/mine/report.html").exists()
-    [explorer] = blocks("python", (ROOT / "docs/explorer.md").read_text(encoding="utf-8"))
-    exec(compile(explorer, "docs/explorer.md", "exec"), {})
     assert np.asarray(Image.open(place / "new-faces.png")).shape[2] == 3
 
 
-def theirs() -> dict[str, object]:
-    """A model and images of a reader's own, as the README has them."""
+#: Words of a shell that are not ours.
+OUTSIDE = {"curl", "make", "pip", "python3"}
+
+
+def left_out(words: list[str]) -> str | None:
+    """Why a documented command is parsed here and not run; None where it is run."""
+    verb = words[0]
+    if verb in ("train", "encode", "analyze", "evaluate", "report") and "runs/faces" in words:
+        return "a stage of the run that was made already"
+    if verb == "run" and "runs/faces" not in words:
+        return "another run: its config is resolved, by --dry-run"
+    if verb == "sweep" and "train" not in words:
+        return "minutes; the README's sweep is run"
+    if verb == "series" and "--quick" not in words:
+        return "minutes to hours; the README's experiments are run"
+    if verb == "series" and "--run" not in words:
+        return "half an hour; tests/test_series.py goes through it"
+    if verb == "adopt":
+        return "needs ONNX or Keras; tests/frameworks has them"
+    if "--where" in words:
+        return "needs more faces than the tiny run has; the README's wish is run"
+    if any("celeba" in word for word in words):
+        return "needs CelebA"
+    return None
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "data.md"], ids=lambda p: p.stem
+)
+def test_every_command_and_snippet_of_a_page_runs(
+    page: Path, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of the page, as a reader would; ``runs/faces`` is the tests' tiny run."""
+    text = page.read_text(encoding="utf-8")
+    steps = re.findall(r"```(sh|python)\n(.*?)```", text, flags=re.DOTALL)
+    parse = latentshape.cli._parser().parse_args  # type: ignore[attr-defined]
+    todo: list[list[str] | str] = []
+    for language, block in steps:
+        if language == "python":
+            todo.append(block)
+            continue
+        for words in commands_of(block):
+            if words[0] != "latentshape":
+                assert words[0] in OUTSIDE
+                continue
+            parse(words[1:])
+            if words[1] == "run" and left_out(words[1:]):
+                assert main([*words[1:], "--dry-run"]) == 0
+            elif not left_out(words[1:]):
+                todo.append(words[1:])
+    if not todo:
+        return
+    run = request.getfixturevalue("copy")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/faces").symlink_to(run.path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: None)
+    adopt = latentshape.adopt
+    monkeypatch.setattr(
+        latentshape,
+        "adopt",
+        lambda *args, **options: adopt(*args, **options | {"stages": ["encode"]}),
+    )
+    shrunk = {
+        **dict.fromkeys(("run", "train", "sweep"), tiny_words()),
+        "explore": ["--no-browser", "--port", "0"],
+    }
+    namespace = theirs(64 if page.stem == "adapters" else 16)
+    for step in todo:
+        if isinstance(step, str):
+            exec(compile(step, page.name, "exec"), namespace)
+        else:
+            assert main([*step, *shrunk.get(step[0], [])]) == 0, step
+
+
+def theirs(side: int = 16) -> dict[str, object]:
+    """A model and images of a reader's own, as the README and the pages have them."""
     rng = np.random.default_rng(0)
-    basis = np.linalg.qr(rng.standard_normal((3 * 16 * 16, 4)))[0].astype(np.float32)
+    basis = np.linalg.qr(rng.standard_normal((3 * side * side, 4)))[0].astype(np.float32)
 
     def encode(x: np.ndarray) -> np.ndarray:
         return x.reshape(len(x), -1) @ basis
 
     def decode(z: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-(z @ basis.T))).reshape(-1, 3, 16, 16)
+        return 1 / (1 + np.exp(-(z @ basis.T))).reshape(-1, 3, side, side)
 
-    images = rng.integers(0, 256, (120, 16, 16, 3), dtype=np.uint8)
-    return {"ls": latentshape, "your_model": (encode, decode), "images": images}
+    images = rng.integers(0, 256, (120, side, side, 3), dtype=np.uint8)
+    model = (encode, decode)
+    return {"ls": latentshape, "your_model": model, "model": model, "images": images}
 
 
 def test_the_tables_of_the_documents_come_from_a_runs_own_files(place: Path) -> None:
@@ -221,9 +306,94 @@ def test_the_committed_tables_are_filled() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *NOTEBOOKS):
+        if "_build" in page.parts:
+            continue
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_page_is_in_the_sites_table_of_contents() -> None:
+    docs = ROOT / "docs"
+    index = (docs / "index.md").read_text(encoding="utf-8")
+    entries = " ".join(re.findall(r"```{toctree}\n(.*?)```", index, flags=re.DOTALL)).split()
+    pages = {
+        page.relative_to(docs).with_suffix("").as_posix()
+        for page in (*PAGES, *NOTEBOOKS, *(docs / "api").glob("*.md"))
+    }
+    assert sorted(entries[k] for k in range(len(entries)) if entries[k] in pages) == sorted(
+        pages - {"index"}
+    )
+
+
+def test_the_page_on_the_command_line_is_what_the_program_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If this fails: python docs/reference.py."""
+    monkeypatch.setenv("COLUMNS", "43")  # the page does not depend on anybody's terminal
+    reference = runpy.run_path(str(ROOT / "docs/reference.py"))
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    assert page == reference["cli_page"]()
+    verbs = [name for name, _, _ in reference["_verbs"](latentshape.cli._parser())]  # type: ignore[attr-defined]
+    assert {"run", "sample", "data inspect"} <= set(verbs)
+    assert re.findall(r"^## latentshape (.+)$", page, flags=re.MULTILINE) == verbs
+    # Options of the config stand there once, all others with their command.
+    for flag in (
+        "--latent-dim N",
+        "--towards-neighbours S",
+        "--pixel-range LOW,HIGH",
+        "--layout NAME",
+    ):
+        assert page.count(f"`{flag}`") == 1
+
+
+def test_every_public_name_is_on_the_page_about_python() -> None:
+    reference = runpy.run_path(str(ROOT / "docs/reference.py"))
+    shown = re.findall(
+        r"^\.\. auto\w+:: latentshape\.(?:\w+\.)*(\w+)$", reference["public_names"](), re.MULTILINE
+    )
+    assert sorted(shown) == sorted(latentshape.__all__)
+    samplers = reference["samplers"]()
+    for name in SAMPLERS:
+        assert f"`{name} <" in samplers
+
+
+@pytest.mark.parametrize("name", latentshape.__all__)
+def test_every_public_name_is_documented_typed_and_shown(name: str) -> None:
+    value = getattr(latentshape, name)
+    pages = [README, *(page.read_text(encoding="utf-8") for page in PAGES)]
+    snippets = "".join(block for text in pages for block in blocks("python", text))
+    documented = inspect.getdoc(value) or ""
+    if name not in (
+        "InputError",
+        "SAMPLERS",
+    ):  # shown by those that raise it, and by a table of its own
+        assert ">>> " in documented or re.search(rf"\bls\.{name}\b", snippets), "no example"
+    if not callable(value) or (inspect.isclass(value) and issubclass(value, Exception)):
+        return
+    signature = inspect.signature(value)
+    for parameter in signature.parameters.values():
+        assert parameter.annotation is not parameter.empty, parameter
+        assert re.search(rf"^ +\**{parameter.name}: ", documented, re.MULTILINE), parameter
+    if not inspect.isclass(value):
+        assert signature.return_annotation is not signature.empty
+        assert ("Returns:" in documented) == (signature.return_annotation not in (None, "None"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_were_executed_from_top_to_bottom(path: Path) -> None:
+    """That they still run: tests/frameworks/test_notebooks.py."""
+    assert path.stat().st_size < 700_000
+    cells = [
+        c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"
+    ]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
+    assert sum("image/png" in o.get("data", {}) for o in outputs) >= 2
+    assert not re.search(
+        r"/(home|tmp|root|work)/", json.dumps([c["source"] for c in cells] + outputs)
+    )
 
 
 def test_no_section_of_a_document_is_empty() -> None:

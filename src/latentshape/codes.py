@@ -165,6 +165,13 @@ def save_array(path: Path, array: np.ndarray) -> None:
 def load_codes(run: RunFolder, split: str = "train") -> Codes:
     """The codes of one split, mapped, not read.
 
+    Args:
+        run: An encoded run.
+        split: ``train``, ``validation`` or ``test``.
+
+    Returns:
+        The codes `z` (n, d) with ids, attributes and whatever else is known of each image.
+
     Raises:
         InputError: The split was never encoded, or its files are damaged.
     """

@@ -231,6 +231,9 @@ def make_config(preset: str = "faces-64", **options: Any) -> Config:
         options: Any field of any section by its plain name, such as ``latent_dim=64``; an option
             that is None counts as not given.
 
+    Returns:
+        The frozen config, as it goes into ``config.json``.
+
     Raises:
         InputError: Unknown preset or option, or values that do not fit together.
 

@@ -61,5 +61,18 @@ def decode(
 def decode_pixels(
     model: Autoencoder, z: np.ndarray, precision: str = "fp32", batch: int = BATCH
 ) -> np.ndarray:
-    """Pixels (n, h, w, c) uint8 of codes (n, d) as `decode` gives them; all of them in memory."""
+    """Pixels of codes as `decode` gives them, all of them in memory.
+
+    Args:
+        model: Any autoencoder.
+        z: Codes (n, d).
+        precision: ``fp32`` or ``bf16``.
+        batch: Codes decoded together.
+
+    Returns:
+        Pixels (n, h, w, c), uint8.
+
+    Raises:
+        InputError: The codes have another dimension than the model.
+    """
     return np.concatenate([to_pixels(images) for images in decode(model, z, precision, batch)])

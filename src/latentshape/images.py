@@ -16,7 +16,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -96,7 +96,19 @@ def to_pixels(images: torch.Tensor) -> np.ndarray:
 
 
 def grid(pixels: np.ndarray, columns: int = 8, gap: int = 2, fill: int = 255) -> np.ndarray:
-    """Images side by side in rows of ``columns``: (n, h, w, c) to one (H, W, c), uint8.
+    """Images side by side, as one picture.
+
+    Args:
+        pixels: Images (n, h, w, c), uint8.
+        columns: How many stand in a row.
+        gap: Pixels between two of them.
+        fill: The grey level of gaps and of what is left over in the last row, 0 to 255.
+
+    Returns:
+        One picture (H, W, c), uint8.
+
+    Raises:
+        InputError: Not uint8, not four axes, no image or no column.
 
     Example:
         >>> grid(np.zeros((5, 8, 8, 3), np.uint8), columns=3, gap=2).shape
@@ -124,7 +136,15 @@ def pillow(pixels: np.ndarray) -> Image.Image:
 
 
 def save_png(path: str | Path, pixels: np.ndarray) -> None:
-    """Write one (h, w, c) uint8 array as PNG, atomically; ``.png`` is added where it is missing."""
+    """Write one picture as PNG, atomically.
+
+    Args:
+        path: The file; ``.png`` is added where it is missing.
+        pixels: One picture (h, w, 3) or (h, w, 1), uint8.
+
+    Raises:
+        InputError: It is of another shape or type.
+    """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
         raise InputError(
             f"Expected uint8 pixels (h, w, 3) or (h, w, 1), got {pixels.dtype} {pixels.shape}."
@@ -136,8 +156,8 @@ def save_png(path: str | Path, pixels: np.ndarray) -> None:
         pillow(pixels).save(temporary, format="PNG")
 
 
-def palette_png(path: str | Path) -> bytes:
-    """The picture of a PNG file in at most 256 colours, as PNG: about a third of the bytes."""
+def palette_png(path: str | Path | BinaryIO) -> bytes:
+    """The picture of a PNG file, or of an open one, in at most 256 colours, as PNG: about a third of the bytes."""
     with Image.open(path) as picture:
         small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     held = io.BytesIO()

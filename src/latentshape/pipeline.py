@@ -284,17 +284,24 @@ def report_run(run: RunFolder) -> Path:
 
 
 def run_all(
-    config: Config, out: Path, tensorboard: bool = False, stages: Collection[str] = STAGES
+    config: Config, out: str | Path, tensorboard: bool = False, stages: Collection[str] = STAGES
 ) -> RunFolder:
     """The main job: train, encode, analyze, evaluate, report; what is done already is skipped.
 
     Args:
-        config: What to train.
+        config: What to train, as `latentshape.make_config` makes it.
         out: The run folder.
         tensorboard: Also write the metrics to ``out/tensorboard``.
         stages: Which of `STAGES`; ``train`` is always among them.
+
+    Returns:
+        The run folder, for `latentshape.load_codes`, `latentshape.load_model` and all others.
+
+    Raises:
+        InputError: The folder holds another run, the images cannot be read, or training diverged.
+        Interrupted: Ctrl-C came; the same call goes on from there.
     """
-    return finish_run(train_run(config, out, tensorboard), stages)
+    return finish_run(train_run(config, Path(out), tensorboard), stages)
 
 
 def finish_run(run: RunFolder, stages: Collection[str] = STAGES) -> RunFolder:

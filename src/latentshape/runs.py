@@ -103,7 +103,7 @@ class RunFolder:
 
     @property
     def model_path(self) -> Path:
-        """What tells the model: its weights; of an adopted one, what is known of it."""
+        """What tells the model, its weights; of an adopted one, what is known of it."""
         if self.adapter_path.exists():
             return self.adapter_path
         return self.path / "model.safetensors"

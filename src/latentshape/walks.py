@@ -262,7 +262,7 @@ def component(
         steps: Codes of each line, at least 2.
 
     Raises:
-        InputError: No such pair; lines that end before they begin (|offset| >= radius); no inverse
+        InputError: No such pair; lines that end before they begin (``|offset| >= radius``); no inverse
             of the covariance where a Mahalanobis distance is asked for.
 
     Example:
@@ -742,7 +742,7 @@ def default_pairs(
 ) -> list[tuple[int, int]]:
     """Pairs worth looking at: of components that stand out and correlate, or of the first PCA axes.
 
-    Components stand out by the rule of `shape.components.dominant` and then by |mean| + half-width,
+    Components stand out by the rule of `shape.components.dominant` and then by ``|mean|`` + half-width,
     where the half-width is a Gaussian's, 1.1774 standard deviations. The two that stand out most are
     a pair, and so are the next two, and so on; the second place is that of the most correlated pair.
     What is constant, or coincides with its partner, makes no plane and is left out.

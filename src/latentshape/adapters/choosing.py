@@ -39,6 +39,10 @@ def adapt(
         pixel_range: (low, high) of its pixels; None: (0, 1), and (-1, 1) for ``AutoencoderKL``.
         channels_last: Whether its pictures are (n, h, w, c); None: Keras' are, all others' are not.
 
+    Returns:
+        An autoencoder with ``encode(x)`` and ``decode(z)`` in latentshape's terms: images (n, c, h, w) in
+        [0, 1], codes (n, d), tensors both.
+
     Raises:
         InputError: It is none of these, an extra is missing, or what it returns is not what was stated.
 

@@ -131,6 +131,9 @@ def open_dataset(spec: str, *, size: int = 64, channels: int = 3, crop: str = "a
         channels: 3 or 1.
         crop: A name in ``crops.NAMES``.
 
+    Returns:
+        The dataset: ``pixels`` (n, size, size, channels) uint8, ids, splits, attributes.
+
     Raises:
         InputError: Nothing there, not enough readable images, an unknown kind, option or crop.
     """

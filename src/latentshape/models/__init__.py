@@ -46,6 +46,10 @@ def load_model(run: RunFolder, weights: Path | None = None) -> Autoencoder:
         run: Whose model.
         weights: Other weights of it, such as one of its snapshots.
 
+    Returns:
+        An autoencoder with ``encode(x)`` and ``decode(z)``, in evaluation mode: images (n, c, h, w) in
+        [0, 1], codes (n, d), tensors both.
+
     Raises:
         InputError: The run is not trained yet, or its weights are damaged or of another model.
     """

@@ -57,6 +57,16 @@ def sampler_class(name: str) -> "type[Sampler]":
 def make_sampler(name: str, /, **options: Any) -> "Sampler":
     """Return an unfitted sampler with the given options.
 
+    Args:
+        name: A name in `SAMPLERS`.
+        **options: Those of its class, such as ``temperature=0.8``.
+
+    Returns:
+        The sampler: `fit` it to codes (n, d), then `sample`.
+
+    Raises:
+        InputError: No such sampler, or it has no such option.
+
     Example:
         >>> make_sampler("gaussian", temperature=0.8)
         Gaussian(temperature=0.8)

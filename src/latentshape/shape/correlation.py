@@ -46,7 +46,7 @@ class Pair(NamedTuple):
 
 
 def correlation_counts(r: np.ndarray, thresholds: tuple[float, ...] = THRESHOLDS) -> dict[str, int]:
-    """Count the pairs i < j with |r| above each threshold; r has shape (d, d).
+    """Count the pairs i < j with ``|r|`` above each threshold; r has shape (d, d).
 
     Example:
         >>> correlation_counts(np.array([[1.0, -0.35], [-0.35, 1.0]]))
@@ -57,7 +57,7 @@ def correlation_counts(r: np.ndarray, thresholds: tuple[float, ...] = THRESHOLDS
 
 
 def strongest_pairs(r: np.ndarray, limit: int = 50) -> list[Pair]:
-    """Return the `limit` pairs of largest |r|, strongest first.
+    """Return the `limit` pairs of largest ``|r|``, strongest first.
 
     Example:
         >>> strongest_pairs(np.array([[1.0, -0.35], [-0.35, 1.0]]))
@@ -82,7 +82,7 @@ def sampling_error(r: float | np.ndarray, n: int) -> float | np.ndarray:
 def independent_counts(
     d: int, n: int, thresholds: tuple[float, ...] = THRESHOLDS
 ) -> dict[str, float]:
-    """Expected pairs with |r| above each threshold if all d components were independent and normal.
+    """Expected pairs with ``|r|`` above each threshold if all d components were independent and normal.
 
     Example:
         >>> counts = independent_counts(256, 1_000)
@@ -219,7 +219,7 @@ def standardised(moments: WideMoments, most: int = _TILED_CODES) -> np.ndarray:
 def clustered_order(r: np.ndarray) -> np.ndarray:
     """Components reordered so that strongly correlated ones are neighbours, shape (d,).
 
-    Average linkage of the distances 1 - |r|.
+    Average linkage of the distances 1 - ``|r|``.
 
     Example:
         >>> r = np.array([[1.0, 0.0, 0.9], [0.0, 1.0, 0.1], [0.9, 0.1, 1.0]])

@@ -40,9 +40,10 @@ and what you type goes before the preset.
 GROUPS = {
     "Data and runs": ("config", "data", "pipeline", "runs"),
     "Models and their codes": ("adapters", "adopting", "codes", "decoding", "models"),
-    "The shape of codes": ("shape",),
+    "The shape of codes": ("analysis", "shape"),
     "New codes": ("samplers",),
     "Pictures": ("images",),
+    "For others": ("sharing",),
     "Mistakes": ("errors",),
 }
 

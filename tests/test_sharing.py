@@ -47,10 +47,12 @@ def test_the_same_pictures_come_out_as_from_the_run(shared, finished):  # noqa: 
     assert "d = 5, drawn by gaussian" in repr(model)
 
 
-def test_commands_that_draw_take_the_folder(shared, tmp_path):
+def test_commands_that_draw_take_the_folder(shared, tmp_path, capsys):
     out = tmp_path / "drawn"
     assert main(["sample", str(shared), "--sampler", "gaussian", "-n", "3", "--out", str(out)]) == 0
     assert len(list((out / "images").iterdir())) == 3
+    assert main(["sample", str(shared), "--sampler", "diagonal", "--out", str(out)]) == 2
+    assert "the law that it holds is gaussian" in said(capsys)
 
 
 def test_it_is_handed_on_again_unchanged(shared, tmp_path):

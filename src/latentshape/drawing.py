@@ -116,6 +116,13 @@ def fitted(run: RunFolder, name: str, options: dict[str, Any] | None = None) -> 
     saved = run.samplers_path / name
     if not options and saved.with_name(f"{name}.json").exists() and run.done("evaluate"):
         return load_sampler(saved)  # the very law that was judged
+    if not run.codes_path.exists():
+        there = sorted(path.stem for path in run.samplers_path.glob("*.json"))
+        if there:
+            raise InputError(
+                f"{run.path} has no codes that {name!r} could be fitted to; the law that it holds is "
+                f"{', '.join(there)}. Use --sampler {there[0]}."
+            )
     return make_sampler(name, **(options or {})).fit(load_codes(run, "train").z)
 
 

@@ -6,12 +6,13 @@ from scipy import stats
 
 from latentshape.errors import InputError
 from latentshape.explorer.session import Session
-from latentshape.plots import STYLE, shape_figures
+from latentshape.plots import STYLE
 from latentshape.samplers import make_sampler
 from latentshape.shape import PCA, MahalanobisLaw, Moments, mahalanobis_squared, measure, verdict
 from latentshape.shape import wide as wide_module
 from latentshape.shape.correlation import TiledCorrelation, correlation_counts, strongest_pairs
 from latentshape.shape.wide import WideMoments, participation, principal_axes
+from latentshape.shape_plots import shape_figures
 from latentshape.walks import make_walk
 
 

@@ -9,8 +9,8 @@ with laws simulated by `nulls`. Beside all of them `control`: the same on a draw
 `whitening` and `streaming` carry the codes, `memory` gives back what they took, `loops` are compiled where
 `compiled` finds Numba; `measuring` (with `marginals`) and `studying` make the record, `verdict` judges it.
 
-Of more components than a covariance is formed of: `wide` (means, variances, leading axes), `low_rank` (a Gaussian
-of few factors), `measuring_wide` (the record). Of codes with a shape, (n, c, h, w): `spatial`.
+Of more components than a covariance is formed of: `wide` (means, variances, leading axes), `low_rank` (a
+Gaussian of few factors), `measuring_wide` (the record). Of codes with a shape, (n, c, h, w): `spatial`.
 
 All take bare arrays or memory maps (n, d); none knows of images or networks. Data are read block by
 block, in memory that does not grow with n.

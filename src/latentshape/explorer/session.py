@@ -41,6 +41,7 @@ from latentshape.shape import (
 from latentshape.shape.correlation import clustered_order
 from latentshape.shape.moments import singular_why
 from latentshape.shape.radius_histogram import radius_histogram
+from latentshape.shape.spatial import as_codes
 from latentshape.shape.wide import WideMoments, moments_of
 from latentshape.walks import METHODS, morph
 
@@ -178,10 +179,10 @@ class Session:
 
     @classmethod
     def of_codes(cls, path: Path) -> Session:
-        """The session of bare codes, an ``.npy`` file (n, d), read as a memory map."""
+        """The session of bare codes, an ``.npy`` file (n, d) or (n, c, h, w), read as a memory map."""
         from latentshape.codes import load_array
 
-        return cls({BARE: check_codes(load_array(path))}, path.stem)
+        return cls({BARE: check_codes(as_codes(load_array(path))[0])}, path.stem)
 
     # --- what there is -------------------------------------------------------------------------------
 

@@ -7,7 +7,10 @@ several?), `origin` (where it lies), `voids` (nearest neighbours). Normality: `m
 `bhep`, `energy`, `sliced`, `two_sample`, `pursuit` (the least Gaussian direction), together in `battery`,
 with laws simulated by `nulls`. Beside all of them `control`: the same on a draw of the fitted Gaussian.
 `whitening` and `streaming` carry the codes, `memory` gives back what they took, `loops` are compiled where
-`compiled` finds Numba; `measuring` and `studying` make the record, `verdict` judges it.
+`compiled` finds Numba; `measuring` (with `marginals`) and `studying` make the record, `verdict` judges it.
+
+Of more components than a covariance is formed of: `wide` (means, variances, leading axes), `low_rank` (a
+Gaussian of few factors), `measuring_wide` (the record). Of codes with a shape, (n, c, h, w): `spatial`.
 
 All take bare arrays or memory maps (n, d); none knows of images or networks. Data are read block by
 block, in memory that does not grow with n.
@@ -16,9 +19,12 @@ block, in memory that does not grow with n.
 __all__ = [
     "PCA",
     "GaussianControl",
+    "LowRankGaussian",
     "MahalanobisLaw",
     "Moments",
     "Whitening",
+    "WideMoments",
+    "as_codes",
     "best_cube",
     "confidence_ellipse",
     "correlation_counts",
@@ -34,6 +40,7 @@ __all__ = [
     "mahalanobis_squared",
     "mardia",
     "measure",
+    "measure_positions",
     "nearest_neighbours",
     "normality",
     "number_distributions",
@@ -53,6 +60,7 @@ from latentshape.shape.density import density
 from latentshape.shape.doornik_hansen import doornik_hansen
 from latentshape.shape.ellipses import confidence_ellipse, coverage, expected_coverage
 from latentshape.shape.joint_law import ellipticity
+from latentshape.shape.low_rank import LowRankGaussian
 from latentshape.shape.mardia import mardia
 from latentshape.shape.measuring import measure
 from latentshape.shape.moments import Moments
@@ -68,6 +76,8 @@ from latentshape.shape.radius import (
 from latentshape.shape.radius_law import radius_law
 from latentshape.shape.regions import count_regions
 from latentshape.shape.screening import screen_pairs
+from latentshape.shape.spatial import as_codes, measure_positions
 from latentshape.shape.verdict import verdict
 from latentshape.shape.voids import nearest_neighbours, voids
 from latentshape.shape.whitening import Whitening
+from latentshape.shape.wide import WideMoments

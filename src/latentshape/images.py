@@ -157,7 +157,7 @@ def save_png(path: str | Path, pixels: np.ndarray) -> None:
 
 
 def palette_png(path: str | Path | BinaryIO) -> bytes:
-    """The picture of a PNG file (its path, or opened) in at most 256 colours, as PNG: a third of the bytes."""
+    """The picture of a PNG file (path, or opened) in at most 256 colours, as PNG: a third of the bytes."""
     with Image.open(path) as picture:
         small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
     held = io.BytesIO()

@@ -1,11 +1,9 @@
 """Codes with a shape, position by position: planted maps, brute force, what is ignored, the command line."""
 
-import functools
-
 import numpy as np
 import pytest
 
-from latentshape import shape
+from latentshape import shape, shape_plots
 from latentshape.cli import main
 from latentshape.errors import InputError
 from latentshape.shape.spatial import as_codes, measure_positions, one_position, positions_of
@@ -92,9 +90,12 @@ def test_codes_without_positions_are_refused():
 def test_the_command_line_takes_codes_with_a_shape(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("LATENTSHAPE_CACHE", str(tmp_path / "cache"))
     # What positions add is looked at here; the rest of a record and its figures have tests of their own.
-    quick = functools.partial(shape.measure, deep=False)
-    monkeypatch.setattr(shape, "measure", quick)
-    monkeypatch.setattr("latentshape.plots.shape_figures", lambda *given, **named: [])
+    measure = shape.measure
+    monkeypatch.setattr(
+        shape, "measure", lambda *z, **named: measure(*z, **named | {"deep": False})
+    )
+    for name in set(shape_plots.SHEETS) - {"positions"}:
+        monkeypatch.setitem(shape_plots.SHEETS, name, lambda record, z, moments: None)
     np.save(tmp_path / "z.npy", smooth(60))
     words = ["analyze", str(tmp_path / "z.npy"), "--out", str(tmp_path / "out")]
     assert main([*words, "--treatment", "positions"]) == 0

@@ -442,3 +442,10 @@ def test_what_is_to_be_exported_has_to_be_said(base, capsys, tmp_path):
     assert main(["export", str(tmp_path / "nothing"), "--static", str(tmp_path / "page")]) == 2
     said(capsys)
     assert not (tmp_path / "page").exists()
+
+
+def test_codes_of_more_components_than_a_covariance_is_formed_of_are_refused(tmp_path):
+    z = np.random.default_rng(0).standard_normal((12, 1100)).astype(np.float32)
+    with pytest.raises(InputError, match=r"up to 1,024; these codes have 1,100"):
+        export_static(Session({"codes": z}, "wide"), tmp_path / "page")
+    assert not (tmp_path / "page").exists()

@@ -44,6 +44,8 @@ from latentshape.explorer.session import MOST_CODES, MOST_DRAWN, Session, finite
 from latentshape.files import exported_folder, write_json
 from latentshape.progress import say
 from latentshape.samplers import Sampler
+from latentshape.shape import Moments
+from latentshape.shape.wide import WHOLE
 
 if TYPE_CHECKING:
     from latentshape.runs import RunFolder
@@ -127,6 +129,11 @@ def export_static(
     session = source if isinstance(source, Session) else Session.of_run(source)
     codes = check_count(codes, name="codes", minimum=len(session.codes))
     draws = check_count(draws, name="draws", minimum=1, maximum=MOST_DRAWN)
+    if not isinstance(session.moments, Moments):
+        raise InputError(
+            "A page without a server reckons with the covariance of all components, which is formed up to "
+            f"{WHOLE:,}; these codes have {session.d:,}. Show them with: latentshape explore."
+        )
     with exported_folder(folder, MARK, "export of a page") as (building, facts):
         # What may be missing is looked for before anything is written.
         found = find_runtime(runtime) if session.model is not None else {}
@@ -214,8 +221,9 @@ class _Shipped:
             "codes",
             np.concatenate([z[:: self.every[s]] for s, z in session.codes.items()]),
         )
-        axes, moments = session.axes, session.moments
-        self._numbers("factor", moments.factor())
+        axes = session.axes
+        assert isinstance(session.moments, Moments)  # the export began with that
+        self._numbers("factor", session.moments.factor())
         self._numbers("axes", axes.pca.axes[: axes.n_pca])
         directions = axes.directions
         self._numbers(

@@ -137,7 +137,7 @@ def test_every_command_and_snippet_of_the_readme_runs(
 
 
 #: Words of a shell that are not ours.
-OUTSIDE = {"curl", "make", "pip", "python3"}
+OUTSIDE = {"curl", "make", "pip", "python", "python3"}
 
 
 def left_out(words: list[str]) -> str | None:

@@ -207,6 +207,10 @@ def from_pretrained(name: str | Path, *, revision: str | None = None) -> Pretrai
             which the extra ``hub`` is needed.
         revision: On the hub: a branch, tag or commit.
 
+    Returns:
+        The model with its law: ``.sample(n, seed)`` gives pixels (n, h, w, c), ``.sampler`` draws codes,
+            ``.encode(pixels)`` and ``.decode(z)`` go there and back.
+
     Raises:
         InputError: Nothing there, or files that do not belong together.
     """

@@ -84,6 +84,7 @@ def test_the_same_parts_stand_in_the_report(found):
 def test_every_figure_by_its_name(found, z):
     for name in set(SHEETS) - {"positions"}:  # these codes have none
         assert found.figure(name).axes, name
+    assert found.figure("radius")._repr_png_().startswith(b"\x89PNG")  # for notebooks
     with pytest.raises(InputError, match="nothing to show in the figure 'positions'"):
         found.figure("positions")
     with pytest.raises(InputError, match="did you mean 'radius'"):

@@ -89,6 +89,8 @@ class Analysis(Mapping[str, Any]):
                 f"These codes ({self['n']:,} of {self['d']} components) have nothing to show in "
                 f"the figure {name!r}: it needs several components, or parts that deep=False leaves out."
             )
+        # IPython shows figures that pyplot made; another one shows itself if it says how.
+        setattr(made, "_repr_png_", functools.partial(_png, made))  # noqa: B010
         return made
 
     def save(self, folder: str | Path) -> Path:
@@ -163,10 +165,14 @@ class Analysis(Mapping[str, Any]):
         )
 
 
-def _data_uri(made: Figure) -> str:
+def _png(made: Figure) -> bytes:
     held = io.BytesIO()
     made.savefig(held, format="png", dpi=110)
-    return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode("ascii")
+    return held.getvalue()
+
+
+def _data_uri(made: Figure) -> str:
+    return "data:image/png;base64," + base64.b64encode(_png(made)).decode("ascii")
 
 
 def analyze(

@@ -230,10 +230,11 @@ def theirs(side: int = 16) -> dict[str, object]:
     return {"ls": latentshape, "your_model": model, "model": model, "images": images}
 
 
-def test_the_tables_of_the_documents_come_from_a_runs_own_files(place: Path) -> None:
-    """After the test above, on the run that it made."""
+def test_the_tables_of_the_documents_come_from_a_runs_own_files(
+    finished: RunFolder,  # noqa: F811
+) -> None:
     update = runpy.run_path(str(ROOT / "docs/update.py"))
-    run = RunFolder.open(place / "runs/faces")
+    run = finished
     card = json.loads(run.scorecard_path.read_text())
     shape = json.loads(run.shape_path.read_text())
     table, results = update["table"](run), update["results"](run)

@@ -22,7 +22,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
            "--disable-component-update", "--disable-sync"]  # fmt: skip
 #: Milliseconds that anything may take on a loaded machine.
-PATIENCE = 20_000
+PATIENCE = 90_000
 
 
 @functools.cache

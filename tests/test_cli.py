@@ -321,7 +321,11 @@ def test_a_disk_that_fills_in_training_is_a_sentence_and_with_room_it_goes_on(
 
 
 def limited(limit):
-    """A child process that may write files of so many bytes at most: the nearest to a full disk."""
+    """A child process that may write files of so many bytes at most: the nearest to a full disk.
+
+    It must keep no compiled modules: Python 3.11 does not notice that they were cut off, and neither imports nor
+    mends them afterwards, in any process.
+    """
     import resource
 
     def limit_files():
@@ -338,6 +342,7 @@ def test_a_real_write_error_in_the_middle_of_a_file_is_a_sentence(finished, tmp_
     done = subprocess.run(
         [sys.executable, "-m", "latentshape", "train", "--out", str(out), *words()],
         capture_output=True, text=True, preexec_fn=limited(20_000),
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
@@ -604,7 +609,7 @@ def test_odd_codes_give_a_record_without_a_silent_nan(change, tmp_path):
     assert list((tmp_path / "a" / "figures").glob("*.png"))
 
 
-@pytest.mark.parametrize("shape", [(1, 4), (4,), (4, 2, 2), (0, 3), (5, 0)])
+@pytest.mark.parametrize("shape", [(1, 4), (4,), (4, 2, 0), (0, 3), (5, 0)])
 def test_codes_of_no_such_shape_are_a_sentence(shape, tmp_path, capsys):
     np.save(tmp_path / "z.npy", np.ones(shape))
     assert main(["analyze", str(tmp_path / "z.npy"), "--out", str(tmp_path / "a")]) == 2

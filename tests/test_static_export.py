@@ -15,7 +15,7 @@ from latentshape.explorer.session import Session
 from latentshape.explorer.static_export import POLICY, export_static
 from latentshape.runs import RunFolder
 from static_page import asked, files_served, spelt
-from tiny_run import _made, read, said
+from tiny_run import made_once, read, said
 
 DRAWS = 20
 PAGE = resources.files("latentshape.explorer")
@@ -23,7 +23,7 @@ PAGE = resources.files("latentshape.explorer")
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    made = _made(tmp_path_factory.getbasetemp() / "tiny")
+    made = made_once(tmp_path_factory)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LATENTSHAPE_CACHE", str(made / "cache"))
         yield made

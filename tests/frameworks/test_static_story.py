@@ -20,7 +20,7 @@ from latentshape.images import decode_image, grid
 from latentshape.models import load_model
 from latentshape.runs import RunFolder
 from static_page import asked, files_served, spelt
-from tiny_run import _made
+from tiny_run import made_once
 
 #: In [0, 1]: what the decoded pictures may differ by from torch's.
 SAME = 1e-3
@@ -28,7 +28,7 @@ SAME = 1e-3
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    made = _made(tmp_path_factory.getbasetemp() / "tiny")
+    made = made_once(tmp_path_factory)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LATENTSHAPE_CACHE", str(made / "cache"))
         try:

@@ -76,6 +76,8 @@ MOST_CODES, MOST_DRAWN = 64, 5000
 FRAMED = 60
 #: Codes behind a histogram of radii at most.
 RADII = 100_000
+#: Radii that differ by less, relatively, are equal: a training code is as far out as itself, also in float32.
+SAME_RADIUS = 1e-5
 
 
 class Kept:
@@ -633,8 +635,8 @@ class Session:
             return {"radius": None, "radius_share": None, "words": why}
         radius = float(np.sqrt(mahalanobis_squared(z, self.moments))[0])
         radii = self.sorted_radii()
-        share = float(np.searchsorted(radii, radius) / len(radii))
-        if radius > radii[-1]:
+        share = float(np.searchsorted(radii, radius * (1 + SAME_RADIUS)) / len(radii))
+        if radius > radii[-1] * (1 + SAME_RADIUS):
             words = f"outside: no training code lies as far out (the farthest at {radii[-1]:.1f})"
         elif share < 0.001:
             words = f"nearer to the mean than nearly every training code (the nearest at {radii[0]:.1f})"

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 from threadpoolctl import threadpool_limits
 
 from latentshape._checks import check_codes, check_seed, row_blocks
@@ -272,7 +272,7 @@ def _centre(reduction: Reduction, z: np.ndarray) -> Record:
     return record | {
         "offset_sigma": float(np.sqrt(origin)),
         "origin_quantile": float((law.mahalanobis_squared(z) < origin).mean()),
-        "origin_quantile_expected": float(stats.chi2(moments.d).cdf(origin)),
+        "origin_quantile_expected": float(special.chdtr(moments.d, origin)),
         "law": "radii of the low-rank Gaussian",
     }
 

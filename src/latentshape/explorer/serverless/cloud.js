@@ -240,13 +240,15 @@ export class Plane {
    * @returns {{sigma: number, expected: number, points: number[][]}[]} ellipses of a Gaussian
    */
   ellipses(sigmas) {
-    const [a, b, c] = this.cholesky();
+    const std = [0, 1].map((k) => Math.sqrt(this.cov[k][k])), r = this.cov[0][1] / (std[0] * std[1]);
     return sigmas.map((sigma) => ({
       sigma,
       expected: 1 - Math.exp((-sigma * sigma) / 2),
       points: Array.from({ length: ELLIPSE }, (_, i) => {
-        const t = (2 * Math.PI * i) / (ELLIPSE - 1), u = Math.cos(t), v = Math.sin(t);
-        return [this.mean[0] + sigma * a * u, this.mean[1] + sigma * (b * u + c * v)];
+        // As latentshape.shape.ellipses goes round: in standard units the axes lie on the diagonals.
+        const t = (2 * Math.PI * i) / (ELLIPSE - 1);
+        const along = Math.sqrt((1 + r) / 2) * Math.cos(t), across = Math.sqrt((1 - r) / 2) * Math.sin(t);
+        return [this.mean[0] + sigma * std[0] * (along - across), this.mean[1] + sigma * std[1] * (along + across)];
       }),
     }));
   }

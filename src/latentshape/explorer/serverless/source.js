@@ -20,6 +20,8 @@ export { SourceError };
 
 /** Principal axes in a description and among the sliders, and neighbours named with a code. */
 const PCA_SLIDERS = 8, NEAREST = 6;
+/** Radii that differ by less, relatively, are equal: a training code is as far out as itself. */
+const SAME_RADIUS = 1e-5;
 const MISSING = "A file of this page did not come. It is to be opened from a server, such as: python -m http.server";
 
 /** The files beside the page: each is read once, and kept as long as the page. */
@@ -398,9 +400,9 @@ async function placeOf(source, code) {
   const [cloud, { singular, about }] = await Promise.all([cloudOf(source), source.files.read("facts.json")]);
   if (singular) return { radius: null, radius_share: null, words: `no Mahalanobis radius: z ${singular}` };
   const radii = await source.files.read("training-radii.f32"), radius = cloud.radius(code);
-  const share = rank(radii, radius, about.shipped.trained) / about.shipped.trained, last = radii[radii.length - 1];
+  const last = radii[radii.length - 1], n = about.shipped.trained, share = rank(radii, radius * (1 + SAME_RADIUS), n) / n;
   let words = `inside the cloud: ${(100 * (1 - share)).toFixed(1)}% of the training codes lie farther out`;
-  if (radius > last) words = `outside: no training code lies as far out (the farthest at ${last.toFixed(1)})`;
+  if (radius > last * (1 + SAME_RADIUS)) words = `outside: no training code lies as far out (the farthest at ${last.toFixed(1)})`;
   else if (share < 0.001) {
     words = `nearer to the mean than nearly every training code (the nearest at ${radii[0].toFixed(1)})`;
   }

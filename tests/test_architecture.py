@@ -14,7 +14,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 #: Rooms from the bottom up; a room may import rooms of lower or equal rank.
 RANK = {
-    "errors": 0, "files": 0, "config": 0, "runs": 0, "images": 0, "progress": 0, "_checks": 0,
+    "errors": 0, "files": 0, "config": 0, "runs": 0, "images": 0, "processes": 0, "progress": 0, "_checks": 0,
     "adapters": 1, "animation": 1, "conditions": 1, "data": 1, "facts": 1, "models": 1, "samplers": 1,
     "shape": 1,
     "attributes": 2, "code_tables": 2, "codes": 2, "conditional": 2, "flows": 2, "neighbourhood": 2,

@@ -320,18 +320,13 @@ def test_a_disk_that_fills_in_training_is_a_sentence_and_with_room_it_goes_on(
     assert (out / "model.safetensors").read_bytes() == finished.model_path.read_bytes()
 
 
-def limited(limit):
-    """A child process that may write files of so many bytes at most: the nearest to a full disk.
-
-    It must keep no compiled modules: Python 3.11 does not notice that they were cut off, and neither imports nor
-    mends them afterwards, in any process.
-    """
-    import resource
-
-    def limit_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    return limit_files
+#: A command that may write files of 20,000 bytes at most: the nearest to a full disk.
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+from latentshape.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def test_a_real_write_error_in_the_middle_of_a_file_is_a_sentence(finished, tmp_path):
@@ -339,10 +334,11 @@ def test_a_real_write_error_in_the_middle_of_a_file_is_a_sentence(finished, tmp_
     import sys
 
     out = tmp_path / "run"
+    # No compiled modules are kept: Python 3.11 does not notice that they were cut off, and from then on no
+    # process can import them.
     done = subprocess.run(
-        [sys.executable, "-m", "latentshape", "train", "--out", str(out), *words()],
-        capture_output=True, text=True, preexec_fn=limited(20_000),
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        [sys.executable, "-B", "-c", LIMITED, "train", "--out", str(out), *words()],
+        capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr

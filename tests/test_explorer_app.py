@@ -473,12 +473,15 @@ def test_the_command_says_where_it_is_and_ends_when_told(tmp_path, cloud):
         "--no-browser",
     ]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        lines = (process.stderr.readline() for _ in range(9))
-        found = (re.search(r"http://127\.0\.0\.1:\d+/", line) for line in lines)
-        address = next(match.group() for match in found if match)
-        assert ask(address, "/api/about").json["name"] == "codes"
-        process.send_signal(2)
-        rest = process.communicate(timeout=30)[1]
+        try:
+            lines = (process.stderr.readline() for _ in range(9))
+            found = (re.search(r"http://127\.0\.0\.1:\d+/", line) for line in lines)
+            address = next(match.group() for match in found if match)
+            assert ask(address, "/api/about").json["name"] == "codes"
+            process.send_signal(2)
+            rest = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()  # else the block would wait for it for ever
     assert "Traceback" not in rest
     assert process.returncode == 0
 

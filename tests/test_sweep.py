@@ -3,6 +3,7 @@
 
 import copy as copying
 import csv
+import inspect
 import io
 import math
 import os
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 import types
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,7 @@ from latentshape.experiments.sweep_record import (
 )
 from latentshape.files import write_json
 from latentshape.plots import CONTROL, figure
+from latentshape.processes import REPLACED
 from latentshape.report import at
 from latentshape.runs import RunFolder
 from tiny_run import TINY, copy, finished, read, said
@@ -389,6 +392,30 @@ def test_a_process_killed_from_outside_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("joblib.Parallel", killed)
     with pytest.raises(InputError, match="with fewer --jobs than 3"):
         run_cells(some_cells(), tmp_path, jobs=3)
+
+
+def test_a_worker_that_is_replaced_for_its_memory_stops_nothing(tmp_path, monkeypatch):
+    """Its warning, an error in these tests, would end the thread that tends the pool; then all would wait."""
+    from joblib.externals.loky import process_executor
+
+    assert REPLACED.rsplit(" ", 1)[0] in inspect.getsource(
+        process_executor
+    )  # its line ends before the last word
+
+    def replaced(**options):
+        def run(calls):
+            for i, _ in enumerate(calls):
+                warnings.warn(
+                    f"{REPLACED}. This can be caused by a memory leak.", UserWarning, stacklevel=1
+                )
+                yield i, None
+
+        return run
+
+    monkeypatch.setattr("joblib.Parallel", replaced)
+    assert len(run_cells(some_cells(), tmp_path, jobs=3)) == 3
+    with pytest.raises(UserWarning, match="by a memory leak"):  # all others are still errors
+        warnings.warn("by a memory leak", UserWarning, stacklevel=1)
 
 
 # ---- measures --------------------------------------------------------------------------------------

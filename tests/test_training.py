@@ -291,11 +291,16 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@contextlib.contextmanager
 def victim(arguments, folder):
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-c", VICTIM, *arguments], cwd=folder, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
 
 
 def wait_for(condition, process, seconds=100):
@@ -316,19 +321,19 @@ def test_kill_9_then_ctrl_c_then_the_same_command_ends_with_the_same_weights(
     whole, run = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "run")
 
     moment = np.random.default_rng().uniform(0, 0.8)
-    process = victim(arguments, tmp_path)
-    wait_for(run.checkpoint_path.exists, process)
-    time.sleep(moment)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    with victim(arguments, tmp_path) as process:
+        wait_for(run.checkpoint_path.exists, process)
+        time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL, f"after {moment} s"
     assert not run.model_path.exists()
 
     before = run.checkpoint_path.stat().st_mtime_ns
-    process = victim(arguments, tmp_path)
-    wait_for(lambda: run.checkpoint_path.stat().st_mtime_ns != before, process)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    with victim(arguments, tmp_path) as process:
+        wait_for(lambda: run.checkpoint_path.stat().st_mtime_ns != before, process)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Going on from step" in errors
     assert "Give the same command again" in errors

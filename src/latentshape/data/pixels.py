@@ -18,6 +18,7 @@ import numpy as np
 from latentshape.data.crops import NAMES, crop_box
 from latentshape.data.listing import DIGEST_BYTES, Content, Pictures
 from latentshape.images import Decoded, decode_image, resize, to_grey
+from latentshape.processes import side_by_side
 from latentshape.progress import bar
 
 __all__ = ["DecodeReport", "as_square", "decode_into", "digests_of", "in_blocks"]
@@ -172,10 +173,9 @@ def in_blocks(
     Yields:
         What ``work`` returned, in the order of the rows, memory bounded by a few blocks.
     """
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
-    # joblib's own processes need no guarded __main__ in a user's script, unlike Python's.
     backend = "loky" if n >= PROCESSES_FROM and (os.cpu_count() or 1) > 1 else "threading"
     blocks = (np.arange(i, min(i + BLOCK, n)) for i in range(0, n, BLOCK))
-    parallel = Parallel(n_jobs=os.cpu_count(), backend=backend, return_as="generator")
-    return parallel(delayed(work)(*task(rows)) for rows in blocks)
+    calls = (delayed(work)(*task(rows)) for rows in blocks)
+    return side_by_side(calls, n_jobs=os.cpu_count(), backend=backend, return_as="generator")

@@ -28,6 +28,7 @@ from latentshape.errors import InputError, suggestion
 from latentshape.experiments.cells import Cell
 from latentshape.files import alone
 from latentshape.pipeline import STAGES, check_judging, run_all
+from latentshape.processes import side_by_side
 from latentshape.progress import say
 
 __all__ = ["ENGINES", "check_stages", "finish_cell", "run_cells"]
@@ -141,14 +142,13 @@ def _quietly(i: int, cell: Cell, folder: Path, stages: Sequence[str]) -> Ended:
 
 def _processes(calls: Sequence[Call], jobs: int) -> Generator[Ended, None, None]:
     """In processes of this machine; joblib gives each its share of the threads."""
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
-    side_by_side = Parallel(
-        n_jobs=jobs, backend="loky", pre_dispatch="all", batch_size=1,
-        return_as="generator_unordered",
-    )  # fmt: skip
     try:
-        yield from side_by_side(delayed(_quietly)(i, *call) for i, call in enumerate(calls))
+        yield from side_by_side(
+            (delayed(_quietly)(i, *call) for i, call in enumerate(calls)), n_jobs=jobs, backend="loky",
+            pre_dispatch="all", batch_size=1, return_as="generator_unordered",
+        )  # fmt: skip
     except BrokenExecutor:
         raise _killed(jobs) from None
 

@@ -345,7 +345,7 @@ def _harmonics(u: np.ndarray, s: np.ndarray) -> _Statistics:
 
 
 def _sum_of_products(a: np.ndarray, b: np.ndarray) -> float:
-    """Row by row in the arrays' own precision, the rows' in float64: 700 times nearer than one long float32 sum."""
+    """Row by row as the arrays are, then in float64: 700 times nearer than one long sum in float32."""
     return float((a[:, None, :] @ b[:, :, None]).sum(dtype=np.float64))
 
 

@@ -5,7 +5,14 @@ import pytest
 from scipy.optimize import linprog
 
 from latentshape.errors import InputError
-from latentshape.shape.regions import MAX_REGIONS, count_regions, dip, dip_pvalue
+from latentshape.shape.regions import (
+    MAX_REGIONS,
+    _known_null_dips,
+    count_regions,
+    dip,
+    dip_pvalue,
+    null_dips,
+)
 from latentshape.shape.verdict import _regions
 
 
@@ -92,6 +99,19 @@ def test_two_far_groups_have_the_dip_of_two_atoms():
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.random(3000), 1e6 + rng.random(7000)])
     assert dip(x) == pytest.approx(0.15, abs=0.01)
+
+
+def test_the_dips_that_are_kept_are_those_that_are_simulated():
+    table = _known_null_dips()
+    assert table.shape == (3, 2000)
+    assert (np.diff(table, axis=1) >= 0).all()
+    np.testing.assert_allclose(table[0], null_dips(64), rtol=1e-6)
+    # Of the larger ones a sample of other draws, by the two-sample distance of Kolmogorov and Smirnov.
+    rng = np.random.default_rng(5)
+    for row, n in ((1, 256), (2, 2048)):
+        drawn = np.sort([dip(rng.random(n)) * n**0.5 for _ in range(200)])
+        shares = np.searchsorted(table[row], drawn) / 2000
+        assert np.abs(shares - (np.arange(200) + 0.5) / 200).max() < 0.12
 
 
 def test_pvalues_are_uniform_under_the_uniform_and_small_under_two_groups():

@@ -148,14 +148,14 @@ ODD = {
 
 @pytest.mark.parametrize("change", ODD.values(), ids=ODD)
 def test_one_odd_pair_among_many_is_seen(change):
-    y = np.random.default_rng(0).standard_normal((8000, 12))
+    y = np.random.default_rng(0).standard_normal((9000, 12))
     pairs = measure(change(y))["verdict"]["pairs_normal"]
     assert pairs["value"] is False
     assert "(0" in pairs["why"] or "sigma" in pairs["why"]
 
 
 def test_many_gaussian_codes_have_normal_pairs():
-    y = np.random.default_rng(0).standard_normal((20_000, 8))
+    y = np.random.default_rng(0).standard_normal((20_000, 12))
     said = measure(y)["verdict"]
     assert said["pairs_normal"]["value"] is True
     assert said["multivariate_normal"]["value"] is True

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+from PIL import Image
 
 from latentshape import flows, plots
 from latentshape.cli import main
@@ -78,13 +79,25 @@ def plain_dataset(n=150, size=32, seed=0, channels=3):
     )  # fmt: skip
 
 
-def hurry(patch: pytest.MonkeyPatch) -> None:
-    """Flows that soon give up, figures that nobody lays out: else these are three quarters of a tiny run."""
+def hurry(patch: pytest.MonkeyPatch, *, drawn: bool = False) -> None:
+    """Flows that soon give up, figures that nobody lays out: else these are three quarters of a tiny run.
+
+    Args:
+        patch: Takes it back.
+        drawn: Whether figures are drawn all the same; else they are made, and saved as empty pictures.
+    """
     from matplotlib.figure import Figure
 
     patch.setattr(flows, "_PATIENCE", 1)
     patch.setitem(plots.STYLE, "figure.dpi", 40)
     patch.setattr(Figure, "set_layout_engine", lambda self, layout=None, **options: None)
+    if not drawn:
+        patch.setattr(Figure, "savefig", _save_undrawn)
+
+
+def _save_undrawn(self, target, **options) -> None:
+    sides = (self.get_size_inches() * self.dpi).round().astype(int).tolist()
+    Image.new("L", sides, 255).save(target, format="png")
 
 
 #: The same for a process of its own.
@@ -99,7 +112,7 @@ def made_once(tmp_path_factory) -> Path:
 
     def make(base: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            hurry(patch)
+            hurry(patch, drawn=True)
             patch.setenv("LATENTSHAPE_CACHE", str(base / "cache"))
             assert main(["run", "--out", str(base / "run"), *words()]) == 0
 

@@ -36,6 +36,7 @@ import itertools
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -129,18 +130,32 @@ def _hull(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return index
 
 
-@lru_cache(maxsize=64)
-def _null_dips(points: int) -> np.ndarray:
-    """Dips of uniform numbers times the root of their number, ascending."""
+def null_dips(points: int) -> np.ndarray:
+    """Simulate dips of uniform numbers, times the root of their number: 2,000, ascending.
+
+    Those of 64, 256 and 2,048 numbers lie in null-dips.npy beside this module, in float32: they depend on
+    nothing, and take seconds.
+
+    Example:
+        >>> float(null_dips(64)[1000].round(3))  # half of them are smaller
+        0.406
+    """
     rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence((points, 9))))
     drawn = np.array([dip(rng.random(points)) for _ in range(_NULL_DRAWS)])
     return np.sort(drawn) * math.sqrt(points)
 
 
+@lru_cache(maxsize=1)
+def _known_null_dips() -> np.ndarray:
+    """Those of `_NULL_POINTS` numbers, a row for each."""
+    with (resources.files("latentshape.shape") / "null-dips.npy").open("rb") as stream:
+        return np.load(stream, allow_pickle=False).astype(np.float64)
+
+
 def dip_pvalue(statistic: float, n: int) -> float:
     r"""Chance that n uniform numbers have a dip as large.
 
-    From 2,000 simulated sets, kept in memory; beyond the largest tenth of them the tail is that of
+    From 2,000 simulated sets (`null_dips`); beyond the largest tenth of them the tail is that of
     :math:`\exp(-a - b n D^2)`, fitted to that tenth.
 
     Example:
@@ -148,7 +163,8 @@ def dip_pvalue(statistic: float, n: int) -> float:
         (True, 1.0)
     """
     n = check_count(n, name="n")
-    null = _null_dips(next((m for m in _NULL_POINTS if n <= m), _NULL_POINTS[-1]))
+    row = next((k for k, m in enumerate(_NULL_POINTS) if n <= m), len(_NULL_POINTS) - 1)
+    null = _known_null_dips()[row]
     scaled = statistic * math.sqrt(n)
     above = len(null) - int(np.searchsorted(null, scaled, side="left"))
     if above >= len(null) // 50:

@@ -27,7 +27,7 @@ def session_cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True, scope="session")
 def shared_nulls(tmp_path_factory):
-    """Simulated null laws, a third of all that tests would reckon, are simulated once for all processes that test.
+    """Null laws, a third of all that tests would reckon, are simulated once for all processes that test.
 
     Their key says all that they depend on. Tests of how they are kept ask `nulls.simulated_null` itself.
     """

@@ -9,6 +9,7 @@ import latentshape as ls
 from latentshape.errors import InputError
 from latentshape.shape import measure
 from latentshape.shape_plots import SHEETS
+from tiny_run import hurry
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +94,10 @@ def test_every_figure_by_its_name(found, z):
         ls.analyze(z, deep=False).figure("normality")
 
 
-def test_saving_writes_what_the_command_line_writes(z, tmp_path):
+def test_saving_writes_what_the_command_line_writes(z, tmp_path, monkeypatch):
     from latentshape.cli import main
 
+    hurry(monkeypatch)
     np.save(tmp_path / "z.npy", z)
     assert main(["analyze", str(tmp_path / "z.npy"), "--out", str(tmp_path / "a")]) == 0
     path = ls.analyze(z).save(tmp_path / "b")

@@ -24,6 +24,12 @@ from latentshape.samplers import SAMPLERS
 from tiny_run import contents, copy, finished, hurry, read, said, tiny_config, words
 
 
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch):
+    """What figures look like is asked elsewhere."""
+    hurry(monkeypatch)
+
+
 def options_of(verb):
     """The long and short options of a command by their destination."""
     parser = cli._parser()
@@ -512,9 +518,8 @@ def test_tensorboard_that_is_not_installed_is_a_sentence(tmp_path, monkeypatch, 
 
 
 def test_fewer_codes_than_dimensions_leave_out_what_they_cannot_fit_and_judge_the_rest(
-    tmp_path, monkeypatch
+    tmp_path,
 ):
-    hurry(monkeypatch)
     out = tmp_path / "run"
     assert main(["run", "--out", str(out), *words(data="faces:n=110", latent_dim=100)]) == 0
     card = json.loads((out / "scorecard.json").read_text())

@@ -103,7 +103,7 @@ def _save_undrawn(self, target, **options) -> None:
 #: The same for a process of its own.
 HURRY = (
     f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-    "import pytest, tiny_run; tiny_run.hurry(pytest.MonkeyPatch())\n"
+    "import pytest, tiny_run; tiny_run.hurry(pytest.MonkeyPatch(), drawn=True)\n"
 )
 
 

@@ -435,10 +435,28 @@ def test_more_than_can_wait_are_told_so(bare, monkeypatch):
     assert "ask again" in found.json["error"]
 
 
+def half_sent(address):
+    """A connection on which a photo was begun."""
+    parts = urllib.parse.urlsplit(address)
+    wire = socket.create_connection((parts.hostname, parts.port), timeout=30)
+    head = f"POST /api/encode HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: 999\r\n\r\n"
+    wire.sendall(head.encode() + b"the beginning")
+    return wire
+
+
+def test_who_does_not_go_on_sending_gives_up_the_place(bare, monkeypatch):
+    monkeypatch.setattr(the_app, "UPLOADS", 1)
+    monkeypatch.setattr(the_app, "BODY_SECONDS", 0.2)
+    with half_sent(bare) as wire:
+        answer = wire.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"13 bytes of it did" in answer
+    assert "bare codes" in ask(bare, "/api/encode", b"no picture").json["error"]
+
+
 def test_no_more_photos_are_held_than_there_is_room_for(bare, monkeypatch):
     """Two that never end take both places; who comes third is told, and has room once they are gone."""
     monkeypatch.setattr(the_app, "UPLOADS", 2)
-    parts = urllib.parse.urlsplit(bare)
 
     def ask_until(status):
         found = ask(bare, "/api/encode", b"no picture")
@@ -452,12 +470,7 @@ def test_no_more_photos_are_held_than_there_is_room_for(bare, monkeypatch):
 
     with contextlib.ExitStack() as open_ones:
         for _ in range(2):
-            wire = socket.create_connection((parts.hostname, parts.port), timeout=30)
-            open_ones.enter_context(wire)
-            head = (
-                f"POST /api/encode HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: 999\r\n\r\n"
-            )
-            wire.sendall(head.encode() + b"the beginning")
+            open_ones.enter_context(half_sent(bare))
         assert "Too many photos" in ask_until(503)
         assert ask(bare, "/api/about").status == 200
     assert "bare codes" in ask_until(400)

@@ -74,6 +74,8 @@ MOST_IN_JSON = 2**20
 WAITING = 1000
 #: Photos that are held at most, while they come in and wait for their turn: 160 MiB.
 UPLOADS = 8
+#: Seconds in which the content of a question must have come: who sends no more gives up the place.
+BODY_SECONDS = 120.0
 #: A code may be part of an address: 4 bytes a component and a third more.
 ADDRESS_BYTES = 2**18
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -369,17 +371,22 @@ def _whole(
 
 
 async def _body(request: Request, limit: int) -> bytes:
-    """The body, read no further than the limit."""
+    """The body, read no further than the limit, and no longer than `BODY_SECONDS`."""
     sentence = f"At most {limit:,} bytes are taken."
     length = request.headers.get("content-length", "0")
     if length.isascii() and length.isdigit() and (len(length) > 15 or int(length) > limit):
         raise Refused(sentence, 413)
     parts, total = [], 0
-    async for part in request.stream():
-        total += len(part)
-        if total > limit:
-            raise Refused(sentence, 413)
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                total += len(part)
+                if total > limit:
+                    raise Refused(sentence, 413)
+                parts.append(part)
+    except TimeoutError:
+        sentence = f"The content did not come within {BODY_SECONDS:g} s: {total:,} bytes of it did."
+        raise Refused(sentence, 408) from None
     return b"".join(parts)
 
 

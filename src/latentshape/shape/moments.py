@@ -50,8 +50,34 @@ _EXACT_BELOW = 1e-4
 _SINGULAR_BELOW = 1e-12
 
 
+class ComponentMoments:
+    """What follows from mean and variances alone, whether a covariance is formed or not."""
+
+    mean: np.ndarray
+
+    if TYPE_CHECKING:  # a dataclass would take it for the default of its field
+
+        @property
+        def variances(self) -> np.ndarray: ...
+
+    @property
+    def d(self) -> int:
+        """Dimension of the codes."""
+        return len(self.mean)
+
+    @property
+    def std(self) -> np.ndarray:
+        """Standard deviation of each component, shape (d,)."""
+        return np.sqrt(self.variances)
+
+    @property
+    def constant(self) -> np.ndarray:
+        """Which components do not vary (beyond float64 rounding), shape (d,), bool."""
+        return self.std <= 1e-13 * np.abs(self.mean)
+
+
 @dataclass(frozen=True, eq=False)
-class Moments:
+class Moments(ComponentMoments):
     """Number, mean and covariance of a set of codes.
 
     Attributes:
@@ -91,24 +117,9 @@ class Moments:
         return moments
 
     @property
-    def d(self) -> int:
-        """Dimension of the codes."""
-        return len(self.mean)
-
-    @property
     def variances(self) -> np.ndarray:
         """Variance of each component, shape (d,)."""
         return np.diag(self.cov)
-
-    @property
-    def std(self) -> np.ndarray:
-        """Standard deviation of each component, shape (d,)."""
-        return np.sqrt(self.variances)
-
-    @property
-    def constant(self) -> np.ndarray:
-        """Which components do not vary (beyond float64 rounding), shape (d,), bool."""
-        return self.std <= 1e-13 * np.abs(self.mean)
 
     def correlation(self) -> np.ndarray:
         """Pearson coefficients, shape (d, d); those of a constant component with others are 0.

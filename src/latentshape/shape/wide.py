@@ -32,7 +32,7 @@ import numpy as np
 from scipy import linalg
 
 from latentshape._checks import check_codes, row_blocks
-from latentshape.shape.moments import Moments
+from latentshape.shape.moments import ComponentMoments, Moments
 from latentshape.shape.pca import PCA
 from latentshape.shape.streaming import Progress
 
@@ -45,7 +45,7 @@ _BLOCK = 2**22  # numbers of codes centred at a time: 16 MiB in float32
 
 
 @dataclass(frozen=True, eq=False)
-class WideMoments:
+class WideMoments(ComponentMoments):
     """Number, mean and variances of codes whose covariance is not formed.
 
     What takes a `Moments` for its means and deviations alone takes this too.
@@ -88,21 +88,6 @@ class WideMoments:
             check_codes(z)  # names the rows that are not finite
         variances = (second - first**2 / len(z)) / (len(z) - 1)
         return cls(len(z), near + first / len(z), np.maximum(variances, 0.0), z)
-
-    @property
-    def d(self) -> int:
-        """Dimension of the codes."""
-        return len(self.mean)
-
-    @property
-    def std(self) -> np.ndarray:
-        """Standard deviation of each component, shape (d,)."""
-        return np.sqrt(self.variances)
-
-    @property
-    def constant(self) -> np.ndarray:
-        """Which components do not vary (beyond float64 rounding), shape (d,), bool."""
-        return self.std <= 1e-13 * np.abs(self.mean)
 
     @property
     def total(self) -> float:

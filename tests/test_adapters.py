@@ -279,6 +279,12 @@ def test_in_a_new_process_the_model_is_handed_over_again(run, capsys):
     assert main(["sample", str(run.path), "-n", "2", "--out", str(run.path / "x")]) == 0
 
 
+def test_a_sampler_that_does_not_exist_is_known_before_anything_is_made(pixels, tmp_path):
+    with pytest.raises(InputError, match="No sampler is called 'gausian'.*gaussian"):
+        adopt(Linear(), pixels, tmp_path / "mine", samplers="gausian")
+    assert not (tmp_path / "mine").exists()
+
+
 def test_another_model_never_takes_a_runs_folder(run, pixels):
     changed = Linear()
     with torch.no_grad():

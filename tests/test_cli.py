@@ -268,12 +268,15 @@ def test_a_corrupt_artefact_is_a_sentence(name, verb, damage, copy, capsys):
     said(capsys)
 
 
-def test_the_same_command_mends_what_was_deleted(copy, capsys):
-    before = contents(copy.path)
+def test_the_same_command_mends_what_was_deleted(tmp_path, capsys):
+    out = tmp_path / "run"
+    given = ["run", "--out", out, *words(samplers="gaussian,training-codes")]
+    assert run(*given) == 0
+    before = contents(out)
     for gone in ("model.safetensors", "codes/test.npy", "shape.json", "scorecard.json"):
-        (copy.path / gone).unlink()
-        assert run("run", "--out", copy.path, *words()) == 0
-        after = contents(copy.path)
+        (out / gone).unlink()
+        assert run(*given) == 0
+        after = contents(out)
         assert after.keys() == before.keys()
         for name in ("model.safetensors", "codes/test.npy", "codes/train.npy", "scorecard.json"):
             assert after[name] == before[name], (gone, name)

@@ -31,8 +31,10 @@ from tiny_run import words as tiny_words
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 #: Later words win on the command line, so these shrink any documented run to seconds.
+FEW = "standard-normal,gaussian,pairwise-ellipse,training-codes"
 SMALL = shlex.split(
     "--data faces:n=260 --size 32 --filters 8,16 --latent-dim 8 --epochs 1 --judged 20 --judged-draws 2"
+    f" --samplers {FEW}"
 )
 
 
@@ -116,9 +118,14 @@ def test_every_command_and_snippet_of_the_readme_runs(
     monkeypatch.setattr("uvicorn.Server.run", lambda server, sockets: served.append(server))
     ran = [words[1:] for words in commands() if words[0] == "latentshape"]
     assert len(ran) >= 3
+    adopt = latentshape.adopt
+    monkeypatch.setattr(
+        latentshape,
+        "adopt",
+        lambda *args, **options: adopt(*args, **options, n=12, draws=2, samplers=FEW),
+    )
     shrunk = {
-        **dict.fromkeys(("run", "train"), SMALL),
-        "sweep": [*SMALL, "--samplers", "gaussian,ellipsoid"],
+        **dict.fromkeys(("run", "train", "sweep"), SMALL),
         "explore": ["--no-browser", "--port", "0"],
     }
     for words in ran:

@@ -54,7 +54,9 @@ def test_memorised_codes_and_images_are_never_recommended():
 
 def test_samplers_that_could_not_be_judged_are_passed_over():
     rows = {"gaussian": row(None), "diagonal": row(3.0, -1.0)}
-    assert recommend(rows)["value"] == "diagonal"
+    found = recommend(rows)
+    assert found["value"] == "diagonal"
+    assert found["why"].startswith("no other was judged; its gap is 3.00")
 
 
 @pytest.mark.parametrize("space", ["codes", "pixel-pca"])

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from latentshape.cli import main
+from latentshape.evaluation.recommendation import recommend
 from latentshape.runs import RunFolder
 from latentshape.samplers import SAMPLERS, load_sampler
 from tiny_run import HURRY, contents, copy, finished, hurry, read, tiny_config, words
@@ -149,6 +150,22 @@ def test_the_report_is_one_file_that_shows_every_figure_and_every_sampler(finish
     assert "{{" not in text
     assert not re.search(r"\bNone\b(?! is picked)", words_shown)
     assert "nan" not in words_shown.lower().split()
+
+
+@pytest.mark.parametrize(
+    "kept", [*([name] for name in SAMPLERS), ["cube", "gaussian"]], ids=" ".join
+)
+def test_whichever_samplers_were_judged_there_is_a_report_and_a_card(kept, copy, tmp_path):
+    card = read(copy.scorecard_path)
+    card["rows"] = {n: row for n, row in card["rows"].items() if n not in SAMPLERS or n in kept}
+    card["recommendation"] = recommend(card["rows"])
+    copy.scorecard_path.write_text(json.dumps(card), encoding="utf-8")
+    for name in set(SAMPLERS) - set(kept):
+        (copy.samples_path / f"{name}.png").unlink()
+    assert main(["report", str(copy.path)]) == 0
+    page = copy.report_path.read_text(encoding="utf-8")
+    assert all(name in page for name in kept)
+    assert main(["export", str(copy.path), "--pretrained", str(tmp_path / "shared")]) == 0
 
 
 def test_a_report_without_a_scorecard_is_made_of_what_is_there(copy):

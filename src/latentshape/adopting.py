@@ -20,7 +20,7 @@ from latentshape.config import ADOPTED, Config, DataConfig, EvaluationConfig, Mo
 from latentshape.data import absolute_spec
 from latentshape.errors import InputError
 from latentshape.files import write_json
-from latentshape.pipeline import STAGES, finish_run, open_data
+from latentshape.pipeline import STAGES, check_judging, finish_run, open_data
 from latentshape.progress import say
 from latentshape.runs import RunFolder, read_record
 
@@ -37,6 +37,7 @@ def adopt(
     stages: Collection[str] = STAGES,
     n: int = 1000,
     draws: int = 5,
+    samplers: str = "all",
     crop: str = "auto",
     **options: Any,
 ) -> RunFolder:
@@ -56,6 +57,7 @@ def adopt(
         stages: Of `latentshape.pipeline.STAGES`, what is to be done.
         n: Pictures a row of the scorecard.
         draws: Of each row.
+        samplers: To judge, such as ``"gaussian,mixture"``; all of them.
         crop: Of the images, as ``--crop``.
         options: Of `adapt`: ``encoder decoder split pixel_range channels_last``.
 
@@ -99,8 +101,9 @@ def adopt(
         ADOPTED,
         DataConfig(spec, adapted.layout.size, adapted.layout.channels, crop),
         ModelConfig(model=ADOPTED, latent_dim=adapted.latent_dim, filters=()),
-        evaluation=EvaluationConfig(n=n, draws=draws),
+        evaluation=EvaluationConfig(n=n, draws=draws, samplers=samplers),
     )
+    check_judging(config)
     if run.adapter_path.exists():
         _same(run, digest, record["options"])
         run = RunFolder.create(run.path, config)

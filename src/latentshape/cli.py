@@ -211,6 +211,10 @@ def _parser() -> _Parser:
         "--channels-last", action=argparse.BooleanOptionalAction, help="(n, h, w, c) [Keras: yes]"
     )
     sub.add_argument("--judged", type=int, default=1000, metavar="N", help="pictures a row [1000]")
+    sub.add_argument(
+        "--samplers", default="all", metavar="NAME",
+        help="samplers to judge, such as gaussian,mixture; all of them [all]",
+    )  # fmt: skip
     sub = verb("explore", "walk through the codes in a browser", run=False)
     sub.add_argument("codes", metavar="RUN|codes.npy", type=Path, help="a run, or any (n, d) array")
     sub.add_argument("--port", type=int, default=8765, metavar="N", help="[8765]; 0: any free one")
@@ -475,7 +479,7 @@ def _adopt(given: argparse.Namespace) -> None:
             options[name] = getattr(given, name)
     run = adopt(
         given.model, given.data, given.out, size=given.size, channels=given.channels, n=given.judged,
-        **options,
+        samplers=given.samplers, **options,
     )  # fmt: skip
     print(run.report_path)
 

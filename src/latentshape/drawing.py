@@ -136,10 +136,14 @@ def recommended(run: RunFolder, options: dict[str, Any] | None = None) -> str:
     run.need(run.scorecard_path, "evaluate")
     choice = read_record(run.scorecard_path, "rows").get("recommendation")
     if not isinstance(choice, dict) or choice.get("value") is None:
-        why = "no sampler was judged" if choice else "an earlier version wrote it, or it is damaged"
+        if choice:
+            raise InputError(
+                f"{run.scorecard_path} recommends no sampler: none that draws new codes was judged. Name "
+                "one, such as --sampler gaussian."
+            )
         raise InputError(
-            f"{run.scorecard_path} recommends no sampler ({why}). Make it again with: latentshape "
-            f"evaluate {run.path}"
+            f"{run.scorecard_path} recommends no sampler (an earlier version wrote it, or it is damaged). "
+            f"Make it again with: latentshape evaluate {run.path}"
         )
     if options:
         raise InputError(
@@ -148,6 +152,16 @@ def recommended(run: RunFolder, options: dict[str, Any] | None = None) -> str:
         )
     say(f"Sampler {choice['value']}: {choice.get('why', 'no reason was kept')}.")
     return str(choice["value"])
+
+
+def recommended_or(run: RunFolder, otherwise: str) -> str:
+    """The sampler that the run's scorecard recommends; another where nothing that it could was judged."""
+    if not run.scorecard_path.exists():
+        return otherwise
+    choice = read_record(run.scorecard_path, "rows").get("recommendation")
+    if isinstance(choice, dict) and choice.get("value") is None:
+        return otherwise
+    return recommended(run)
 
 
 def fitted_where(
@@ -186,7 +200,7 @@ def fitted_where(
             )
         chosen = choose_law(count, train.z.shape[1], "auto")
     if chosen == "auto":
-        chosen = recommended(run) if run.scorecard_path.exists() else WHERE_SAMPLER
+        chosen = recommended_or(run, WHERE_SAMPLER)
     try:
         law = fit_where(chosen, where, train.z, facts, **(options or {}))
     except InputError as refusal:

@@ -244,11 +244,11 @@ def from_pretrained(name: str | Path, *, revision: str | None = None) -> Pretrai
 
 def _law(run: RunFolder, name: str) -> tuple[str, Sampler]:
     """The law that is shared, fitted, and its name."""
-    from latentshape.drawing import fitted
+    from latentshape.drawing import fitted, recommended_or
     from latentshape.samplers import sampler_class
 
-    if name == "auto" and not run.scorecard_path.exists():
-        name = "gaussian"
+    if name == "auto":
+        name = recommended_or(run, "gaussian")
     if name != "auto" and sampler_class(name).baseline:
         raise InputError(
             f"The law {name!r} holds the codes of the training images themselves, and is not shared; choose "

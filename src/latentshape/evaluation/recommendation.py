@@ -54,6 +54,8 @@ def recommend(rows: dict[str, Any], space: str = SPACE) -> dict[str, Any]:
     scores = {name: rows[name]["log_likelihood"]["value"] for name in level}
     known = {name: score for name, score in scores.items() if score is not None}
     gap = f"{candidates[best]['value']:.2f} ({space} features)"
+    if len(order) == 1:
+        return {"value": best, "why": f"no other was judged; its gap is {gap}", "level": level}
     if len(level) == 1:
         return {"value": best, "why": f"its gap of {gap} is below every other's", "level": level}
     if not known:

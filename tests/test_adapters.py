@@ -280,7 +280,7 @@ def test_in_a_new_process_the_model_is_handed_over_again(run, capsys):
 
 
 def test_a_sampler_that_does_not_exist_is_known_before_anything_is_made(pixels, tmp_path):
-    with pytest.raises(InputError, match="No sampler is called 'gausian'.*gaussian"):
+    with pytest.raises(InputError, match=r"No sampler is called 'gausian'.*gaussian"):
         adopt(Linear(), pixels, tmp_path / "mine", samplers="gausian")
     assert not (tmp_path / "mine").exists()
 

@@ -133,35 +133,37 @@ def recommended(run: RunFolder, options: dict[str, Any] | None = None) -> str:
         InputError: There is no scorecard yet, no sampler was judged, or options are given, whose
             meaning would depend on the choice.
     """
-    run.need(run.scorecard_path, "evaluate")
-    choice = read_record(run.scorecard_path, "rows").get("recommendation")
-    if not isinstance(choice, dict) or choice.get("value") is None:
-        if choice:
-            raise InputError(
-                f"{run.scorecard_path} recommends no sampler: none that draws new codes was judged. Name "
-                "one, such as --sampler gaussian."
-            )
+    choice = _recommendation(run)
+    name = choice["value"]
+    if name is None:
         raise InputError(
-            f"{run.scorecard_path} recommends no sampler (an earlier version wrote it, or it is damaged). "
-            f"Make it again with: latentshape evaluate {run.path}"
+            f"{run.scorecard_path} recommends no sampler: none that draws new codes was judged. Name "
+            "one, such as --sampler gaussian."
         )
     if options:
         raise InputError(
-            f"--option goes with a named sampler; 'auto' is {choice['value']!r} here. Use --sampler "
-            f"{choice['value']}."
+            f"--option goes with a named sampler; 'auto' is {name!r} here. Use --sampler {name}."
         )
-    say(f"Sampler {choice['value']}: {choice.get('why', 'no reason was kept')}.")
-    return str(choice["value"])
+    say(f"Sampler {name}: {choice.get('why', 'no reason was kept')}.")
+    return str(name)
 
 
 def recommended_or(run: RunFolder, otherwise: str) -> str:
     """The sampler that the run's scorecard recommends; another where nothing that it could was judged."""
-    if not run.scorecard_path.exists():
-        return otherwise
-    choice = read_record(run.scorecard_path, "rows").get("recommendation")
-    if isinstance(choice, dict) and choice.get("value") is None:
+    if not run.scorecard_path.exists() or _recommendation(run)["value"] is None:
         return otherwise
     return recommended(run)
+
+
+def _recommendation(run: RunFolder) -> dict[str, Any]:
+    run.need(run.scorecard_path, "evaluate")
+    choice = read_record(run.scorecard_path, "rows").get("recommendation")
+    if not isinstance(choice, dict) or "value" not in choice:
+        raise InputError(
+            f"{run.scorecard_path} recommends no sampler (an earlier version wrote it, or it is damaged). "
+            f"Make it again with: latentshape evaluate {run.path}"
+        )
+    return choice
 
 
 def fitted_where(

@@ -30,8 +30,8 @@ from tiny_run import words as tiny_words
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-#: Later words win on the command line, so these shrink any documented run to seconds.
 FEW = "standard-normal,gaussian,pairwise-ellipse,training-codes"
+#: Later words win on the command line, so these shrink any documented run to seconds.
 SMALL = shlex.split(
     "--data faces:n=260 --size 32 --filters 8,16 --latent-dim 8 --epochs 1 --judged 20 --judged-draws 2"
     f" --samplers {FEW}"

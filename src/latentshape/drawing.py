@@ -126,16 +126,33 @@ def fitted(run: RunFolder, name: str, options: dict[str, Any] | None = None) -> 
     return make_sampler(name, **(options or {})).fit(load_codes(run, "train").z)
 
 
-def recommended(run: RunFolder, options: dict[str, Any] | None = None) -> str:
+def recommended(
+    run: RunFolder, options: dict[str, Any] | None = None, *, otherwise: str | None = None
+) -> str:
     """The sampler that the run's scorecard recommends; the reason is said.
 
+    Args:
+        run: The run.
+        options: Of a sampler; there must be none, because their meaning would depend on the choice.
+        otherwise: The sampler where there is no scorecard, or none that could be recommended was judged.
+
     Raises:
-        InputError: There is no scorecard yet, no sampler was judged, or options are given, whose
-            meaning would depend on the choice.
+        InputError: Nothing is recommended and ``otherwise`` is None, the scorecard is damaged, or options are
+            given.
     """
-    choice = _recommendation(run)
+    if otherwise is not None and not run.scorecard_path.exists():
+        return otherwise
+    run.need(run.scorecard_path, "evaluate")
+    choice = read_record(run.scorecard_path, "rows").get("recommendation")
+    if not isinstance(choice, dict) or "value" not in choice:
+        raise InputError(
+            f"{run.scorecard_path} recommends no sampler (an earlier version wrote it, or it is damaged). "
+            f"Make it again with: latentshape evaluate {run.path}"
+        )
     name = choice["value"]
     if name is None:
+        if otherwise is not None:
+            return otherwise
         raise InputError(
             f"{run.scorecard_path} recommends no sampler: none that draws new codes was judged. Name "
             "one, such as --sampler gaussian."
@@ -146,24 +163,6 @@ def recommended(run: RunFolder, options: dict[str, Any] | None = None) -> str:
         )
     say(f"Sampler {name}: {choice.get('why', 'no reason was kept')}.")
     return str(name)
-
-
-def recommended_or(run: RunFolder, otherwise: str) -> str:
-    """The sampler that the run's scorecard recommends; another where nothing that it could was judged."""
-    if not run.scorecard_path.exists() or _recommendation(run)["value"] is None:
-        return otherwise
-    return recommended(run)
-
-
-def _recommendation(run: RunFolder) -> dict[str, Any]:
-    run.need(run.scorecard_path, "evaluate")
-    choice = read_record(run.scorecard_path, "rows").get("recommendation")
-    if not isinstance(choice, dict) or "value" not in choice:
-        raise InputError(
-            f"{run.scorecard_path} recommends no sampler (an earlier version wrote it, or it is damaged). "
-            f"Make it again with: latentshape evaluate {run.path}"
-        )
-    return choice
 
 
 def fitted_where(
@@ -202,7 +201,7 @@ def fitted_where(
             )
         chosen = choose_law(count, train.z.shape[1], "auto")
     if chosen == "auto":
-        chosen = recommended_or(run, WHERE_SAMPLER)
+        chosen = recommended(run, otherwise=WHERE_SAMPLER)
     try:
         law = fit_where(chosen, where, train.z, facts, **(options or {}))
     except InputError as refusal:

@@ -244,12 +244,12 @@ def from_pretrained(name: str | Path, *, revision: str | None = None) -> Pretrai
 
 def _law(run: RunFolder, name: str) -> tuple[str, Sampler]:
     """The law that is shared, fitted, and its name."""
-    from latentshape.drawing import fitted, recommended_or
+    from latentshape.drawing import fitted, recommended
     from latentshape.samplers import sampler_class
 
     if name == "auto":
-        name = recommended_or(run, "gaussian")
-    if name != "auto" and sampler_class(name).baseline:
+        name = recommended(run, otherwise="gaussian")
+    if sampler_class(name).baseline:
         raise InputError(
             f"The law {name!r} holds the codes of the training images themselves, and is not shared; choose "
             "another --sampler, such as gaussian."

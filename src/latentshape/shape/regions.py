@@ -130,18 +130,18 @@ def _hull(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return index
 
 
-def null_dips(points: int) -> np.ndarray:
-    """Simulate dips of uniform numbers, times the root of their number: 2,000, ascending.
+def null_dips(points: int, draws: int = _NULL_DRAWS) -> np.ndarray:
+    """Simulate dips of uniform numbers, times the root of their number, ascending.
 
-    Those of 64, 256 and 2,048 numbers lie in null-dips.npy beside this module, in float32: they depend on
-    nothing, and take seconds.
+    Those of 64, 256 and 2,048 numbers lie in null-dips.npy beside this module, because they depend on nothing
+    and take seconds: ``np.save(path, np.stack([null_dips(m) for m in (64, 256, 2048)]).astype(np.float32))``.
 
     Example:
         >>> float(null_dips(64)[1000].round(3))  # half of them are smaller
         0.354
     """
     rng = np.random.Generator(np.random.SFC64(np.random.SeedSequence((points, 9))))
-    drawn = np.array([dip(rng.random(points)) for _ in range(_NULL_DRAWS)])
+    drawn = np.array([dip(rng.random(points)) for _ in range(draws)])
     return np.sort(drawn) * math.sqrt(points)
 
 
